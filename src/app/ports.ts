@@ -1,0 +1,48 @@
+import type { Charge, Decision, LimitVerdict } from "../core/routing/decision.js";
+import type { AssignmentEvent, PredictionEvent } from "../schema/events.js";
+import type { CompiledLimit } from "../core/limit/limit.js";
+
+/** Every interface to the world, on one screen. Adapters implement them; tests use honest twins. */
+
+export type Clock = {
+  /** Wall clock, milliseconds since the epoch. */
+  nowMs(): number;
+  /** Monotonic milliseconds; differences only. */
+  monotonicMs(): number;
+};
+
+export type Random = {
+  /** Cryptographically strong bytes. */
+  bytes(count: number): Uint8Array;
+};
+
+/** Where quotas live. Synchronous on purpose: the request path never waits for a store. */
+export type LimitStore = {
+  /**
+   * Charges all of them or none: when an enforced limit refuses, no quota changes.
+   * Answers in the order of `charges`.
+   */
+  charge(
+    charges: readonly Charge[],
+    limits: ReadonlyMap<string, CompiledLimit>,
+    nowMs: number,
+  ): readonly LimitVerdict[];
+};
+
+/** Append-only record of what happened. Never blocks and never throws: a full buffer drops and counts. */
+export type EventLog<Event> = {
+  append(event: Event): void;
+  /** Writes what is buffered and closes; no line that was accepted is lost. */
+  close(): Promise<void>;
+};
+export type AssignmentLog = EventLog<AssignmentEvent>;
+export type PredictionLog = EventLog<PredictionEvent>;
+
+/** Which versions fail their health check now, as `<model>/<version>`. */
+export type VersionHealth = { unhealthy(): ReadonlySet<string> };
+
+export type DecisionMetrics = {
+  decided(decision: Decision, seconds: number): void;
+  passedThrough(): void;
+  failed(): void;
+};

@@ -1,0 +1,34 @@
+import { z } from "zod";
+import { Experiment, Holdout, Layer } from "./experiment.js";
+import { Limit } from "./limit.js";
+import { Model } from "./model.js";
+import { Overrides } from "./override.js";
+import { Residency } from "./residency.js";
+import { Shadow } from "./shadow.js";
+import { Context, Unit } from "./unit.js";
+import { Name } from "./values.js";
+
+export const API_VERSION = "weir.dev/v1";
+
+/** The one document an operator writes. Rules across fields are in policy-rules.ts. */
+export const Policy = z
+  .strictObject({
+    apiVersion: z.literal(API_VERSION),
+    kind: z.literal("ServingPolicy"),
+    metadata: z.strictObject({ name: Name }),
+    units: z.record(Name, Unit).default({}).meta({ description: "Units by name." }),
+    context: Context,
+    models: z.array(Model).min(1),
+    layers: z.array(Layer).default([]),
+    holdouts: z.array(Holdout).default([]),
+    experiments: z.array(Experiment).default([]),
+    shadows: z.array(Shadow).default([]),
+    limits: z.array(Limit).default([]),
+    overrides: Overrides.optional(),
+    residency: z.array(Residency).default([]),
+  })
+  .meta({ title: "ServingPolicy", description: "What Weir does with the traffic of your models." });
+export type Policy = z.infer<typeof Policy>;
+
+/** One mistake: where in the document, and what to do about it. */
+export type PolicyIssue = { readonly path: readonly (string | number)[]; readonly message: string };

@@ -1,0 +1,22 @@
+import { defineConfig } from "vitest/config";
+
+/** Suites that start real processes run one file at a time: two cores bear no more. */
+export default defineConfig({
+  test: {
+    reporters: ["default", "./test/support/plain-line-reporter.ts"],
+    coverage: { provider: "v8", include: ["src/core/**"], thresholds: { lines: 95 } },
+    projects: [
+      { test: { name: "unit", include: ["test/unit/**/*.test.ts", "test/contract/**/*.test.ts"] } },
+      {
+        test: {
+          name: "process",
+          include: ["test/process/**/*.test.ts", "test/envoy/**/*.test.ts", "test/models/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 600_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
+  },
+});
