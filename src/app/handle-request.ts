@@ -1,5 +1,11 @@
+import { ulid } from "ulid";
+import type { CompiledPolicy } from "../core/policy/compiled-policy.js";
+import { decide, defaultDecision } from "../core/routing/decide.js";
+import type { Assignment, Decision } from "../core/routing/decision.js";
 import type { RequestFacts } from "../core/routing/facts.js";
-import type { Decision } from "../core/routing/decision.js";
+import { matchModel } from "../core/routing/match-model.js";
+import { assignmentEventOf } from "./assignment-event.js";
+import type { AssignmentLog, Clock, DecisionMetrics, LimitStore, Random } from "./ports.js";
 
 /** What to do with one request. Servers translate it to the wire. */
 export type RequestOutcome =
@@ -18,3 +24,80 @@ export type RequestOutcome =
 
 /** Never throws and never waits: an internal error is an admitted default with reason `error`. */
 export type HandleRequest = (facts: RequestFacts) => RequestOutcome;
+
+export type HandleRequestPorts = {
+  /** Read once per request, so that a reload swaps whole policies. */
+  readonly policy: () => CompiledPolicy;
+  readonly limits: LimitStore;
+  readonly log: AssignmentLog;
+  readonly metrics: DecisionMetrics;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly onError: (error: unknown) => void;
+};
+
+export function makeHandleRequest(ports: HandleRequestPorts): HandleRequest {
+  const { clock, metrics } = ports;
+  const randomUnit = () => (ports.random.bytes(1)[0] ?? 0) / 256;
+  return (facts) => {
+    const startedAtMs = clock.monotonicMs();
+    const nowMs = clock.nowMs();
+    const policy = ports.policy();
+    const id = ulid(nowMs, randomUnit);
+    const decision = decideSafely(ports, policy, facts, nowMs);
+    if (decision === null) {
+      metrics.passedThrough();
+      return { kind: "passThrough" };
+    }
+    metrics.decided(decision, (clock.monotonicMs() - startedAtMs) / 1000);
+    if (decision.admitted) ports.log.append(assignmentEventOf(policy, facts, decision, id, nowMs));
+    return outcomeOf(decision, id);
+  };
+}
+
+function decideSafely(
+  ports: HandleRequestPorts,
+  policy: CompiledPolicy,
+  facts: RequestFacts,
+  nowMs: number,
+): Decision | null {
+  try {
+    return decideAndCharge(policy, ports.limits, facts, nowMs);
+  } catch (error) {
+    ports.metrics.failed();
+    ports.onError(error);
+    const model = matchModel(policy.models, facts.host, facts.path);
+    return model === undefined ? null : defaultDecision(policy, model);
+  }
+}
+
+/** The decision with its quotas charged; null when no model matches. */
+export function decideAndCharge(
+  policy: CompiledPolicy,
+  limits: LimitStore,
+  facts: RequestFacts,
+  nowMs: number,
+): Decision | null {
+  const assignment = decide(policy, facts, nowMs);
+  return assignment === null ? null : charge(assignment, policy, limits, nowMs);
+}
+
+function charge(
+  { charges, ...assignment }: Assignment,
+  policy: CompiledPolicy,
+  limits: LimitStore,
+  nowMs: number,
+): Decision {
+  const verdicts = charges.length === 0 ? [] : limits.charge(charges, policy.limits, nowMs);
+  const limited = verdicts.some(({ kind }) => kind === "limited");
+  return { ...assignment, limits: verdicts, admitted: !limited && assignment.refused === null };
+}
+
+function outcomeOf(decision: Decision, id: string): RequestOutcome {
+  if (decision.refused !== null) return { kind: "refused", decision, id };
+  if (decision.admitted) return { kind: "admitted", decision, id };
+  const retryAfterMs = Math.max(
+    ...decision.limits.map((verdict) => (verdict.kind === "limited" ? verdict.retryAfterMs : 0)),
+  );
+  return { kind: "limited", decision, id, retryAfterMs };
+}

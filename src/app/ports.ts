@@ -27,6 +27,8 @@ export type LimitStore = {
     limits: ReadonlyMap<string, CompiledLimit>,
     nowMs: number,
   ): readonly LimitVerdict[];
+  /** The verdicts that charge() would give; changes nothing. */
+  peek: LimitStore["charge"];
 };
 
 /** Append-only record of what happened. Never blocks and never throws: a full buffer drops and counts. */

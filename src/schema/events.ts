@@ -34,7 +34,11 @@ export const AssignmentEvent = z.object({
   /** Weights in force, by experiment: hash algorithm, seed, and share of each arm in basis points. */
   draws: z.record(
     z.string(),
-    z.strictObject({ hash: z.string(), seed: z.string(), shares: z.record(z.string(), z.number()) }),
+    z.strictObject({
+      hash: z.string(),
+      seed: z.string(),
+      shares: z.record(z.string(), z.number()),
+    }),
   ),
   facts: z.strictObject({
     method: z.string(),

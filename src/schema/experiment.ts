@@ -4,6 +4,11 @@ import { BasisPoints, BUCKET_COUNT, Cel, Name, VersionName } from "./values.js";
 export const HASHES = ["fnv1a32-fmix", "fnv1a32-mod", "growthbook-v2", "murmur3-flagd"] as const;
 export type HashName = (typeof HASHES)[number];
 
+/** Hashes that cut cumulative weights; the others have anchored ranges over 10,000 buckets. */
+export function isCumulative(hash: HashName): boolean {
+  return hash === "fnv1a32-mod" || hash === "murmur3-flagd";
+}
+
 export const Arm = z
   .strictObject({
     name: Name,
@@ -20,7 +25,15 @@ export const Arm = z
 export type Arm = z.infer<typeof Arm>;
 
 export const Slots = z
-  .array(z.tuple([z.int().min(0).max(BUCKET_COUNT - 1), z.int().min(1).max(BUCKET_COUNT)]))
+  .array(
+    z.tuple([
+      z
+        .int()
+        .min(0)
+        .max(BUCKET_COUNT - 1),
+      z.int().min(1).max(BUCKET_COUNT),
+    ]),
+  )
   .min(1)
   .meta({ description: "Half-open ranges [from, to) of the layer's 10,000 slots." });
 

@@ -29,6 +29,17 @@ export const HEADER = {
   expectedTimeoutMs: "x-envoy-expected-rq-timeout-ms",
 } as const;
 
+/** Headers that extproc (or the mirror policy) writes: they are never an input. */
+export const SET_BY_WEIR: ReadonlySet<string> = new Set([
+  HEADER.version,
+  HEADER.arms,
+  HEADER.policy,
+  HEADER.decision,
+  HEADER.seed,
+  HEADER.shadowCluster,
+  HEADER.shadow,
+]);
+
 /** No client may send a header of this family except where the policy names it as an input. */
 export const WEIR_PREFIX = "x-weir-";
 

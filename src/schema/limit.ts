@@ -49,7 +49,8 @@ export const Limit = z
       description: "observe: decide and count, but admit.",
     }),
     onStoreFailure: z.enum(["local", "admit", "reject"]).default("local").meta({
-      description: "When a shared store is away: this replica's share of the quota, admit, or refuse.",
+      description:
+        "When a shared store is away: this replica's share of the quota, admit, or refuse.",
     }),
   })
   .meta({ description: "A quota, enforced by the generic cell rate algorithm." });

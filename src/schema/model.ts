@@ -16,17 +16,21 @@ const RETRY_ON = [
 
 export const Retries = z
   .strictObject({
-    attempts: z.int().min(0).max(10).default(2).meta({ description: "Retries after the first try; 0: none." }),
+    attempts: z
+      .int()
+      .min(0)
+      .max(10)
+      .default(2)
+      .meta({ description: "Retries after the first try; 0: none." }),
     perTryTimeout: Duration.optional(),
     on: z
       .array(
-        z.string().refine(
-          (on) => (RETRY_ON as readonly string[]).includes(on) || /^5\d\d$/.test(on),
-          {
+        z
+          .string()
+          .refine((on) => (RETRY_ON as readonly string[]).includes(on) || /^5\d\d$/.test(on), {
             error: ({ input }) =>
               `retry condition ${JSON.stringify(input)} is not one of ${RETRY_ON.join(", ")} or a 5xx status code in quotes`,
-          },
-        ),
+          }),
       )
       .default(["connect-failure", "refused-stream", "reset-before-request", "unavailable", "503"])
       .meta({
@@ -54,7 +58,9 @@ export const ModelVersion = z
   .strictObject({
     name: VersionName,
     address: Address,
-    region: Name.optional().meta({ description: "Where its pods run; residency rules compare it." }),
+    region: Name.optional().meta({
+      description: "Where its pods run; residency rules compare it.",
+    }),
   })
   .meta({ description: "One version of the model and where its pods are." });
 export type ModelVersion = z.infer<typeof ModelVersion>;
@@ -71,7 +77,10 @@ export const Model = z
             error: ({ input }) =>
               `pathPrefix ${JSON.stringify(input)} must start with "/" and hold no "?", "#" or space`,
           })
-          .meta({ description: "Whole path segments: /v2/models/a matches /v2/models/a/infer, not /v2/models/ab." }),
+          .meta({
+            description:
+              "Whole path segments: /v2/models/a matches /v2/models/a/infer, not /v2/models/ab.",
+          }),
       })
       .meta({ description: "Which requests are for this model; the longest prefix wins." }),
     versions: z.array(ModelVersion).min(1),

@@ -5,7 +5,9 @@ import { HeaderName, Name } from "./values.js";
 export const Trust = z
   .union([
     z.strictObject({
-      signed: Name.meta({ description: "Name of an HMAC key given to the process (--override-key NAME=FILE)." }),
+      signed: Name.meta({
+        description: "Name of an HMAC key given to the process (--override-key NAME=FILE).",
+      }),
     }),
     z.strictObject({
       principal: z
@@ -14,7 +16,9 @@ export const Trust = z
           error: ({ input }) =>
             `principal ${JSON.stringify(input)} must be a SPIFFE id, with at most one "*" at the end`,
         })
-        .meta({ description: "SPIFFE id of the caller as mTLS proved it; a trailing * matches any rest." }),
+        .meta({
+          description: "SPIFFE id of the caller as mTLS proved it; a trailing * matches any rest.",
+        }),
     }),
   ])
   .meta({ description: "{ signed: KEY } or { principal: SPIFFE_ID }." });

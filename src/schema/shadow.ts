@@ -9,11 +9,21 @@ export const Shadow = z
     address: Address.optional().meta({
       description: "Pods that serve only copies; default: the version's own pods.",
     }),
-    region: Name.optional().meta({ description: "Where those pods run; default: the version's region." }),
+    region: Name.optional().meta({
+      description: "Where those pods run; default: the version's region.",
+    }),
     unit: z.string().meta({ description: "Whose requests are copied, all or none of a unit's." }),
     share: BasisPoints,
-    seed: z.string().min(1).max(128).optional().meta({ description: "Salt of the draw; default: the name." }),
+    seed: z
+      .string()
+      .min(1)
+      .max(128)
+      .optional()
+      .meta({ description: "Salt of the draw; default: the name." }),
     when: Cel.optional(),
   })
-  .meta({ description: "Copies of requests to another version; answers are dropped. The first that applies wins." });
+  .meta({
+    description:
+      "Copies of requests to another version; answers are dropped. The first that applies wins.",
+  });
 export type Shadow = z.infer<typeof Shadow>;

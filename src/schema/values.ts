@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { SET_BY_WEIR } from "./headers.js";
 
 /** Shares, slots and buckets are basis points: 10,000 is everything. */
 export const BUCKET_COUNT = 10_000;
@@ -26,6 +27,10 @@ export const HeaderName = z
   .regex(/^[a-z0-9!#$%&'*+.^_`|~-]{1,128}$/, {
     error: ({ input }) =>
       `header name ${JSON.stringify(input)} would be refused by Envoy: use a lower-case HTTP token such as x-user-id, without ":" or spaces`,
+  })
+  .refine((name) => !SET_BY_WEIR.has(name), {
+    error: ({ input }) =>
+      `header ${String(input)} is set by Weir, and extproc strips what a client sends under it: use another name`,
   })
   .meta({ description: "Lower-case HTTP header name; pseudo-headers are not allowed." });
 
@@ -55,14 +60,10 @@ export const BasisPoints = z
   })
   .meta({ description: "Basis points of 10,000: 100 is 1 %." });
 
-export const Cel = z
-  .string()
-  .min(1)
-  .max(4096)
-  .meta({
-    description:
-      "A CEL expression that gives a bool, over request.*, unit.*, device.*, geo.* and features.*.",
-  });
+export const Cel = z.string().min(1).max(4096).meta({
+  description:
+    "A CEL expression that gives a bool, over request.*, unit.*, device.*, geo.* and features.*.",
+});
 
 export const Host = z
   .string()
@@ -70,7 +71,7 @@ export const Host = z
     error: ({ input }) =>
       `host ${JSON.stringify(input)} must be "*", a lower-case name without a port, or "*.suffix"`,
   })
-  .meta({ description: '`*`, a host name, or `*.suffix`.' });
+  .meta({ description: "`*`, a host name, or `*.suffix`." });
 
 export const Address = z
   .strictObject({
@@ -85,3 +86,4 @@ export const Address = z
     port: z.int().min(1).max(65_535).meta({ description: "TCP port." }),
   })
   .meta({ description: "Where pods are reached." });
+export type Address = z.infer<typeof Address>;

@@ -5,7 +5,9 @@ export default class PlainLineReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): void {
     const tests = modules.flatMap((module) => [...module.children.allTests()]);
     const count = (state: string) => tests.filter((test) => test.result().state === state).length;
-    const brokenFiles = modules.filter((module) => module.state() === "failed" && module.errors().length > 0);
+    const brokenFiles = modules.filter(
+      (module) => module.state() === "failed" && module.errors().length > 0,
+    );
     const failed = count("failed") + brokenFiles.length + errors.length;
     const skipped = count("skipped");
     process.stdout.write(

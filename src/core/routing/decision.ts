@@ -1,3 +1,5 @@
+import type { OverrideRefusal } from "../experiment/override.js";
+
 /** Why an experiment did, or did not, put a request in an arm. A closed set: it labels metrics. */
 export const REASONS = [
   "assigned",
@@ -54,7 +56,13 @@ export type Assignment = {
   /** Why this version: `assigned` by an arm, or what sent the request elsewhere; null: the default. */
   readonly versionReason: Reason | null;
   readonly arms: readonly ArmDecision[];
-  readonly shadow: { readonly name: string; readonly version: string; readonly cluster: string } | null;
+  /** Whether an override was sent, and why it was refused. */
+  readonly override: "none" | "trusted" | OverrideRefusal;
+  readonly shadow: {
+    readonly name: string;
+    readonly version: string;
+    readonly cluster: string;
+  } | null;
   /** Unsigned 32-bit seed for models that sample; null when no unit is known. */
   readonly seed: number | null;
   readonly charges: readonly Charge[];

@@ -1,0 +1,119 @@
+import { availableParallelism } from "node:os";
+import type { Logger } from "pino";
+import type {
+  InstancePool,
+  LoadedModel,
+  LoadedVersion,
+  ModelRuntime,
+  Timer,
+} from "../../app/model-ports.js";
+import { ServiceError } from "../../core/error.js";
+import { invariant } from "../../core/invariant.js";
+import { readRepository } from "./read-repository.js";
+import type { ModelFolder, VersionFolder } from "./read-repository.js";
+import { SessionInstance } from "./session-instance.js";
+import type { SessionDefinition } from "./worker-messages.js";
+
+type Parts = { readonly timer: Timer; readonly logger: Logger };
+
+/** Serves ONNX models from a folder, each session in a worker of its own. */
+export function onnxModelRuntime(parts: Parts): ModelRuntime {
+  return {
+    load: async (root) => {
+      const { models, issues } = await readRepository(root);
+      if (issues.length > 0) throw repositoryError(root, issues);
+      const loaded = await Promise.all(models.map((model) => loadModel(model, parts)));
+      const failures = loaded.flatMap(({ failed }) => failed);
+      const served = loaded.map(({ model }) => model);
+      if (failures.length === 0) return served;
+      await Promise.all(served.flatMap((m) => m.versions.map((v) => v.instances.close())));
+      throw repositoryError(root, failures);
+    },
+  };
+}
+
+function repositoryError(root: string, issues: readonly string[]): ServiceError {
+  const list = issues.map((issue) => `\n  ${issue}`).join("");
+  return new ServiceError("badRequest", `model repository ${root} cannot be served:${list}`);
+}
+
+async function loadModel(
+  folder: ModelFolder,
+  parts: Parts,
+): Promise<{ readonly model: LoadedModel; readonly failed: readonly string[] }> {
+  const results = await Promise.allSettled(
+    folder.versions.map((version) => loadVersion(folder, version, parts)),
+  );
+  const versions = results.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
+  const failed = results.flatMap((each, index) => {
+    if (each.status === "fulfilled") return [];
+    const because = each.reason instanceof Error ? each.reason.message : String(each.reason);
+    return [`${folder.versions[index]?.directory ?? folder.name}: ${because}`];
+  });
+  const { name, defaultVersion } = folder;
+  return { model: { name, defaultVersion, versions }, failed };
+}
+
+async function loadVersion(
+  { name, manifest }: ModelFolder,
+  folder: VersionFolder,
+  parts: Parts,
+): Promise<LoadedVersion> {
+  const { maxBatchSize, maxQueued, maxQueueDelayMs, instances, warmUp } = manifest;
+  const definition: SessionDefinition = {
+    model: name,
+    ...folder,
+    versionDirectory: folder.directory,
+    executionProviders: manifest.executionProviders,
+    intraOpThreads: Math.max(1, Math.floor(availableParallelism() / instances)),
+    maxBatchSize,
+    declaredInputs: manifest.inputs,
+    declaredOutputs: manifest.outputs,
+    warmUpRuns: warmUp.runs,
+    warmUpShapes: warmUp.shapes,
+  };
+  const { pool, specs } = await startPool(definition, instances, parts);
+  const { version, pipelineFile } = folder;
+  const takesRawBody = pipelineFile !== undefined;
+  const { inputs, outputs } = specs;
+  const spec = { name, version, inputs, outputs, maxBatchSize, takesRawBody };
+  return { spec, maxQueued, maxQueueDelayMs, instances: pool };
+}
+
+async function startPool(definition: SessionDefinition, count: number, parts: Parts) {
+  const listeners: (() => void)[] = [];
+  const onChange = () => {
+    for (const listener of listeners) listener();
+  };
+  const instances = Array.from(
+    { length: count },
+    () => new SessionInstance({ ...parts, definition, onChange }),
+  );
+  const close = async () => {
+    await Promise.all(instances.map((instance) => instance.close()));
+  };
+  const pool: InstancePool = {
+    idle: () => instances.filter(({ isIdle }) => isIdle).length,
+    state: () => {
+      const states = instances.map(({ state }) => state);
+      return (["ready", "restarting"] as const).find((each) => states.includes(each)) ?? "down";
+    },
+    run: (inputs) => {
+      const instance = instances.find(({ isIdle }) => isIdle);
+      invariant(instance !== undefined, "a batch is dispatched only to an idle instance");
+      return instance.run(inputs);
+    },
+    onChange: (listener) => {
+      listeners.push(listener);
+    },
+    close,
+  };
+  try {
+    const [specs] = await Promise.all(instances.map((instance) => instance.start()));
+    invariant(specs !== undefined, "there is at least one instance");
+    return { pool, specs };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}

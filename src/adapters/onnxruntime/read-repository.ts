@@ -1,0 +1,154 @@
+import { readdir, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { defaultVersionOf } from "../../core/serving/model-version.js";
+import { ModelManifest } from "../../schema/model-manifest.js";
+import { Name, VersionName } from "../../schema/values.js";
+import { readYaml } from "../yaml/read-yaml.js";
+
+export type VersionFolder = {
+  readonly version: string;
+  readonly directory: string;
+  readonly modelFile: string;
+  readonly sha256: string | undefined;
+  readonly pipelineFile: string | undefined;
+  readonly labels: readonly string[];
+};
+
+export type ModelFolder = {
+  readonly name: string;
+  readonly manifest: ModelManifest;
+  readonly defaultVersion: string;
+  readonly versions: readonly VersionFolder[];
+};
+
+export type Repository = {
+  readonly models: readonly ModelFolder[];
+  /** Everything that is wrong, each line with the file it is in. */
+  readonly issues: readonly string[];
+};
+
+/** Reads `<root>/<model>/model.yaml` and finds `<root>/<model>/<version>/model.onnx`. */
+export async function readRepository(root: string): Promise<Repository> {
+  const names = await foldersIn(root);
+  if (names === undefined) return { models: [], issues: [`${root} is no readable folder`] };
+  const found = await Promise.all(names.map((name) => readModel(join(root, name), name)));
+  const issues = found.flatMap((each) => each.issues);
+  if (names.length === 0) issues.push(`${root} holds no model: a model is a folder in it`);
+  return { models: found.flatMap(({ model }) => (model === undefined ? [] : [model])), issues };
+}
+
+type ModelRead = { readonly model?: ModelFolder; readonly issues: readonly string[] };
+
+async function readModel(directory: string, name: string): Promise<ModelRead> {
+  const issues = nameIssues(directory, name, Name);
+  const versions = (await foldersIn(directory)) ?? [];
+  for (const version of versions) {
+    const folder = join(directory, version);
+    issues.push(...nameIssues(folder, version, VersionName));
+    if (!(await isFile(join(folder, "model.onnx")))) issues.push(`${folder} has no model.onnx`);
+  }
+  if (versions.length === 0)
+    issues.push(`${directory} has no version: a version is a folder in it`);
+  const read = await readManifest(join(directory, "model.yaml"));
+  issues.push(...read.issues);
+  if (read.manifest === undefined || versions.length === 0) return { issues };
+  const { manifest, locate } = read;
+  for (const listed of Object.keys(manifest.versions)) {
+    if (versions.includes(listed)) continue;
+    const message = `there is no version folder ${listed}, only ${versions.join(", ")}`;
+    issues.push(`${locate(["versions", listed])} versions.${listed}: ${message}`);
+  }
+  const chosen = defaultVersionOf(versions, manifest.defaultVersion);
+  if (chosen.kind === "none") {
+    issues.push(`${locate(["defaultVersion"])} defaultVersion: ${chosen.because}`);
+    return { issues };
+  }
+  const folders = versions.map((version) => versionFolder(directory, version, manifest));
+  for (const { pipelineFile } of folders) {
+    if (pipelineFile !== undefined && !(await isFile(pipelineFile))) {
+      issues.push(`${locate(["pipeline"])} pipeline: ${pipelineFile} is no file`);
+    }
+  }
+  const { version: defaultVersion } = chosen;
+  return { model: { name, manifest, defaultVersion, versions: folders }, issues };
+}
+
+function versionFolder(directory: string, version: string, manifest: ModelManifest): VersionFolder {
+  const listed = Object.hasOwn(manifest.versions, version) ? manifest.versions[version] : undefined;
+  const pipeline = listed?.pipeline ?? manifest.pipeline;
+  return {
+    version,
+    directory: join(directory, version),
+    modelFile: join(directory, version, "model.onnx"),
+    sha256: listed?.sha256,
+    pipelineFile: pipeline === undefined ? undefined : join(directory, pipeline),
+    labels: listed?.labels ?? manifest.labels,
+  };
+}
+
+type ManifestRead = {
+  readonly manifest?: ModelManifest;
+  readonly issues: readonly string[];
+  locate(path: readonly (string | number)[]): string;
+};
+
+/** A model without a manifest is served with every default. */
+async function readManifest(file: string): Promise<ManifestRead> {
+  const defaults = "apiVersion: weir.dev/v1\nkind: Model\n";
+  const text = (await isFile(file)) ? await readFile(file, "utf8") : defaults;
+  const { value, issues, locate } = readYaml(file, text);
+  if (issues.length > 0) return { issues, locate };
+  const parsed = ModelManifest.safeParse(value);
+  if (parsed.success) return { manifest: parsed.data, issues, locate };
+  return { issues: parsed.error.issues.flatMap((issue) => linesOf(issue, locate)), locate };
+}
+
+type Issue = {
+  readonly code?: string;
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
+  readonly keys?: readonly string[];
+};
+
+/** Unrecognized keys come in one issue about their parent; each gets a line and its own place. */
+function linesOf(issue: Issue, locate: ManifestRead["locate"]): readonly string[] {
+  const path = issue.path.map((step) => (typeof step === "number" ? step : String(step)));
+  if (issue.code === "unrecognized_keys" && issue.keys !== undefined) {
+    return issue.keys.map(
+      (key) => `${locate([...path, key])} ${dotted([...path, key])}: unrecognized key`,
+    );
+  }
+  return [`${locate(path)} ${dotted(path)}: ${issue.message}`];
+}
+
+function dotted(path: readonly (string | number)[]): string {
+  const text = path.map((step) => (typeof step === "number" ? `[${step}]` : `.${step}`)).join("");
+  return text.replace(/^\./, "") || "document";
+}
+
+function nameIssues(
+  path: string,
+  name: string,
+  schema: typeof Name | typeof VersionName,
+): string[] {
+  const parsed = schema.safeParse(name);
+  return parsed.success ? [] : parsed.error.issues.map(({ message }) => `${path}: ${message}`);
+}
+
+/** Sorted; links are followed, and names that start with a dot are not ours. */
+async function foldersIn(directory: string): Promise<readonly string[] | undefined> {
+  const names = await readdir(directory).catch(() => undefined);
+  if (names === undefined) return undefined;
+  const visible = names.filter((name) => !name.startsWith(".")).sort();
+  const kinds = await Promise.all(
+    visible.map((name) => stat(join(directory, name)).catch(() => null)),
+  );
+  return visible.filter((_name, index) => kinds[index]?.isDirectory() === true);
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isFile(),
+    () => false,
+  );
+}

@@ -1,0 +1,82 @@
+import type { InferenceSession } from "onnxruntime-node";
+import type { ModelInput } from "../../app/model-ports.js";
+import { stack, unstack } from "../../core/serving/stack.js";
+import type { Tensor } from "../../core/serving/tensor.js";
+import { invariant } from "../../core/invariant.js";
+import { ServiceError } from "../../core/error.js";
+import type { Pipeline } from "./model-pipeline.js";
+import { fromOrtTensor, toOrtTensor } from "./ort-tensor.js";
+
+type Tensors = ReadonlyMap<string, Tensor>;
+
+export type BatchParts = {
+  readonly session: Pick<InferenceSession, "run">;
+  readonly outputNames: readonly string[];
+  readonly pipeline: Pipeline | undefined;
+  /** False: the model's first axis is no batch, and inputs come one at a time. */
+  readonly batches: boolean;
+};
+
+/** Runs the inputs together in one run of the session; answers in their order. */
+export async function runBatch(
+  { session, outputNames, pipeline, batches }: BatchParts,
+  inputs: readonly ModelInput[],
+): Promise<readonly Tensors[]> {
+  const items = await Promise.all(inputs.map((input) => tensorsOf(input, pipeline)));
+  const feeds = [...(items[0]?.keys() ?? [])].map(
+    (name) => [name, toOrtTensor(stack(items.map((item) => tensorOf(item, name))))] as const,
+  );
+  const results = await session.run(Object.fromEntries(feeds), [...outputNames]);
+  const sizes = batches ? items.map(sizeOf) : undefined;
+  invariant(batches || items.length === 1, "a model that does not batch runs one request");
+  const outputs = items.map(() => new Map<string, Tensor>());
+  for (const [name, result] of Object.entries(results)) {
+    const tensor = fromOrtTensor(result);
+    const parts = sizes === undefined ? [tensor] : unstack(tensor, sizes);
+    outputs.forEach((output, index) => output.set(name, tensorAt(parts, index)));
+  }
+  return Promise.all(outputs.map((output, index) => answerOf(output, inputs[index], pipeline)));
+}
+
+async function tensorsOf(input: ModelInput, pipeline: Pipeline | undefined): Promise<Tensors> {
+  if (input.kind === "tensors") return input.tensors;
+  invariant(pipeline !== undefined, "only a model with a pipeline takes a plain body");
+  return pipeline.before(input.body);
+}
+
+async function answerOf(
+  output: Tensors,
+  input: ModelInput | undefined,
+  pipeline: Pipeline | undefined,
+): Promise<Tensors> {
+  return input?.kind === "raw" && pipeline !== undefined
+    ? pipeline.after(output, input.body)
+    : output;
+}
+
+function tensorOf(item: Tensors, name: string): Tensor {
+  const tensor = item.get(name);
+  if (tensor !== undefined) return tensor;
+  throw new ServiceError("internal", `the pipeline gave no input ${name}`);
+}
+
+function tensorAt(parts: readonly Tensor[], index: number): Tensor {
+  const part = parts[index];
+  invariant(part !== undefined, "each request has its part of the batch");
+  return part;
+}
+
+/** Rows of a request: inputs were checked to agree in their first axis. */
+function sizeOf(item: Tensors): number {
+  const [first] = item.values();
+  return first?.shape[0] ?? 1;
+}
+
+/** The memory of the answers, to be handed to the main thread without a copy. */
+export function outputBuffers(outputs: readonly Tensors[]): readonly ArrayBuffer[] {
+  const buffers = new Set<ArrayBuffer>();
+  for (const { data } of outputs.flatMap((output) => [...output.values()])) {
+    if (ArrayBuffer.isView(data) && data.buffer instanceof ArrayBuffer) buffers.add(data.buffer);
+  }
+  return [...buffers];
+}

@@ -1,0 +1,44 @@
+import { fitsShape } from "../../core/serving/check-inputs.js";
+import type { TensorSpec } from "../../core/serving/model-spec.js";
+import type { SessionDefinition } from "./worker-messages.js";
+
+type Specs = { readonly inputs: readonly TensorSpec[]; readonly outputs: readonly TensorSpec[] };
+
+/** What model.yaml declares, if it fits the model file; what it leaves out, as the file says. */
+export function servedSpecs(definition: SessionDefinition, actual: Specs): Specs {
+  const { declaredInputs, declaredOutputs, maxBatchSize } = definition;
+  const inputs = declared("inputs", declaredInputs, actual.inputs);
+  const outputs = declared("outputs", declaredOutputs, actual.outputs);
+  if (inputs.length < actual.inputs.length) {
+    throw new Error(`inputs of model.yaml must list all of ${namesOf(actual.inputs)}`);
+  }
+  if (maxBatchSize === 1) return { inputs, outputs };
+  for (const { name, shape } of [...inputs, ...outputs]) {
+    if (shape[0] === -1) continue;
+    throw new Error(
+      `maxBatchSize is ${maxBatchSize}, but ${name} has shape [${shape.join(",")}]: its first axis must be of any size (-1)`,
+    );
+  }
+  return { inputs, outputs };
+}
+
+function declared(
+  what: string,
+  wanted: readonly TensorSpec[] | undefined,
+  actual: readonly TensorSpec[],
+): readonly TensorSpec[] {
+  for (const { name, datatype, shape } of wanted ?? []) {
+    const found = actual.find((each) => each.name === name);
+    const fits = found?.datatype === datatype && fitsShape(shape, found.shape);
+    if (fits) continue;
+    const has = found === undefined ? namesOf(actual) : describe(found);
+    throw new Error(
+      `${what} of model.yaml say ${describe({ name, datatype, shape })}, the model file has ${has}`,
+    );
+  }
+  return wanted ?? actual;
+}
+
+const describe = ({ name, datatype, shape }: TensorSpec) =>
+  `${name} ${datatype} [${shape.join(",")}]`;
+const namesOf = (specs: readonly TensorSpec[]) => specs.map(({ name }) => name).join(", ");

@@ -1,0 +1,80 @@
+/**
+ * The thread of one session. ONNX Runtime for Node.js blocks the thread it runs on, both to load
+ * a model and to run it (microsoft/onnxruntime#19611), and so may a pipeline.
+ */
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { pipeline as pipe } from "node:stream/promises";
+import { parentPort, workerData } from "node:worker_threads";
+import { InferenceSession } from "onnxruntime-node";
+import { ServiceError } from "../../core/error.js";
+import { invariant } from "../../core/invariant.js";
+import { loadPipeline } from "./model-pipeline.js";
+import { specsOf } from "./ort-tensor.js";
+import { outputBuffers, runBatch } from "./run-batch.js";
+import { servedSpecs } from "./served-specs.js";
+import { warmUp } from "./warm-up.js";
+import type { FromWorker, SessionDefinition, ToWorker } from "./worker-messages.js";
+
+const definition = workerData as SessionDefinition;
+const port = parentPort;
+invariant(port !== null, "a session runs in a worker");
+const send = (message: FromWorker, transfer: readonly ArrayBuffer[] = []) => {
+  port.postMessage(message, transfer);
+};
+
+try {
+  await start();
+} catch (error) {
+  send({ kind: "unfit", because: error instanceof Error ? error.message : String(error) });
+}
+
+async function start(): Promise<void> {
+  const { modelFile, pipelineFile, executionProviders, intraOpThreads } = definition;
+  await checkSum(definition);
+  const session = await InferenceSession.create(modelFile, {
+    executionProviders,
+    intraOpNumThreads: intraOpThreads,
+    interOpNumThreads: 1,
+    // Threads that wait for the next run would otherwise burn the cores of a small pod.
+    extra: { session: { intra_op: { allow_spinning: "0" } } },
+  });
+  const specs = servedSpecs(definition, {
+    inputs: specsOf(session.inputMetadata),
+    outputs: specsOf(session.outputMetadata),
+  });
+  const pipeline =
+    pipelineFile === undefined ? undefined : await loadPipeline(pipelineFile, definition);
+  const outputNames = specs.outputs.map(({ name }) => name);
+  const parts = { session, outputNames, pipeline, batches: definition.maxBatchSize > 1 };
+  await warmUp(definition, specs.inputs, (inputs) => runBatch(parts, inputs));
+  port?.on("message", ({ inputs }: ToWorker) => {
+    runBatch(parts, inputs).then(
+      (outputs) => {
+        // What a pipeline returns may be memory that it still needs.
+        send({ kind: "ran", outputs }, pipeline === undefined ? outputBuffers(outputs) : []);
+      },
+      (error: unknown) => {
+        send({ kind: "failed", ...failureOf(error) });
+      },
+    );
+  });
+  send({ kind: "ready", ...specs });
+}
+
+/** The runtime's own text tells the caller which value the model could not take. */
+function failureOf(error: unknown): Pick<ServiceError, "code" | "message"> {
+  if (error instanceof ServiceError) return { code: error.code, message: error.message };
+  const because = error instanceof Error ? error.message : String(error);
+  const { model, version } = definition;
+  return { code: "internal", message: `model ${model}/${version} failed: ${because}` };
+}
+
+async function checkSum({ modelFile, sha256 }: SessionDefinition): Promise<void> {
+  if (sha256 === undefined) return;
+  const hash = createHash("sha256");
+  await pipe(createReadStream(modelFile), hash);
+  const actual = hash.digest("hex");
+  if (actual === sha256) return;
+  throw new Error(`${modelFile} has SHA-256 ${actual}, model.yaml says ${sha256}`);
+}

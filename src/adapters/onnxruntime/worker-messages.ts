@@ -1,0 +1,34 @@
+import type { ModelInput } from "../../app/model-ports.js";
+import type { ErrorCode } from "../../core/error.js";
+import type { TensorSpec } from "../../core/serving/model-spec.js";
+import type { Tensor } from "../../core/serving/tensor.js";
+
+/** What a worker is started with. */
+export type SessionDefinition = {
+  readonly model: string;
+  readonly version: string;
+  readonly versionDirectory: string;
+  readonly modelFile: string;
+  readonly sha256: string | undefined;
+  readonly pipelineFile: string | undefined;
+  readonly labels: readonly string[];
+  readonly executionProviders: readonly string[];
+  readonly intraOpThreads: number;
+  readonly maxBatchSize: number;
+  readonly declaredInputs: readonly TensorSpec[] | undefined;
+  readonly declaredOutputs: readonly TensorSpec[] | undefined;
+  readonly warmUpRuns: number;
+  readonly warmUpShapes: Readonly<Record<string, readonly number[]>>;
+};
+
+export type ToWorker = { readonly kind: "run"; readonly inputs: readonly ModelInput[] };
+
+export type FromWorker =
+  | {
+      readonly kind: "ready";
+      readonly inputs: readonly TensorSpec[];
+      readonly outputs: readonly TensorSpec[];
+    }
+  | { readonly kind: "unfit"; readonly because: string }
+  | { readonly kind: "ran"; readonly outputs: readonly ReadonlyMap<string, Tensor>[] }
+  | { readonly kind: "failed"; readonly code: ErrorCode; readonly message: string };

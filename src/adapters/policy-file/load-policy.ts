@@ -1,0 +1,80 @@
+import { readFile } from "node:fs/promises";
+import { expressionIssues } from "../../core/policy/expression-issues.js";
+import { compilePolicy } from "../../core/policy/compile-policy.js";
+import type { CompiledPolicy } from "../../core/policy/compiled-policy.js";
+import { policyWarnings } from "../../core/policy/policy-warnings.js";
+import type { PolicyIssue } from "../../schema/policy.js";
+import { validatePolicy } from "../../schema/validate-policy.js";
+import { readYaml } from "../yaml/read-yaml.js";
+
+/** A larger file is a mistake, and would stall the process that parses it. */
+const MAX_FILE_BYTES = 16 * 1024 * 1024;
+
+export type LoadedPolicy =
+  | {
+      readonly kind: "loaded";
+      readonly policy: CompiledPolicy;
+      readonly warnings: readonly string[];
+    }
+  /** Every mistake, each as `file:line:column path: message`. */
+  | { readonly kind: "refused"; readonly mistakes: readonly string[] };
+
+/** Reads, validates and compiles a policy file; never throws for what the file holds. */
+export async function loadPolicy(
+  file: string,
+  overrideKeys: ReadonlyMap<string, Uint8Array> = new Map(),
+): Promise<LoadedPolicy> {
+  try {
+    return parsePolicy(file, await readFile(file, "utf8"), overrideKeys);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return { kind: "refused", mistakes: [`${file}: cannot be read: ${why}`] };
+  }
+}
+
+/** `file` is only the name in messages. */
+export function parsePolicy(
+  file: string,
+  text: string,
+  overrideKeys: ReadonlyMap<string, Uint8Array> = new Map(),
+): LoadedPolicy {
+  if (text.length > MAX_FILE_BYTES) {
+    return refused([`${file}: ${text.length} characters, over the limit of ${MAX_FILE_BYTES}`]);
+  }
+  const document = readYaml(file, text);
+  if (document.issues.length > 0) return refused(document.issues);
+  const lines = (issues: readonly PolicyIssue[]) =>
+    issues
+      .map(({ path, message }) => `${document.locate(path)} ${pathText(path)}${message}`)
+      .sort(byPosition);
+  const validated = validatePolicy(document.value ?? {});
+  if (validated.kind === "invalid") {
+    return refused(lines([...validated.issues, ...expressionIssues(validated.parts)]));
+  }
+  const compiled = compilePolicy(validated.policy, overrideKeys);
+  if ("issues" in compiled) return refused(lines(compiled.issues));
+  return {
+    kind: "loaded",
+    policy: compiled.policy,
+    warnings: lines(policyWarnings(validated.policy)),
+  };
+}
+
+const refused = (mistakes: readonly string[]): LoadedPolicy => ({ kind: "refused", mistakes });
+
+/** In the order of the file, so that an operator can work from top to bottom. */
+function byPosition(left: string, right: string): number {
+  const [leftLine = 0, leftColumn = 0] = positionIn(left);
+  const [rightLine = 0, rightColumn = 0] = positionIn(right);
+  return leftLine - rightLine || leftColumn - rightColumn;
+}
+
+function positionIn(line: string): readonly number[] {
+  return (/:(\d+):(\d+) /.exec(line) ?? []).slice(1).map(Number);
+}
+
+/** `experiments[0].arms[1]: `; empty for the document itself. */
+function pathText(path: PolicyIssue["path"]): string {
+  const text = path.map((step) => (typeof step === "number" ? `[${step}]` : `.${step}`)).join("");
+  return text === "" ? "" : `${text.replace(/^\./, "")}: `;
+}

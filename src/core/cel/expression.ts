@@ -1,0 +1,86 @@
+import { Environment } from "@marcbachmann/cel-js";
+import type { Context } from "../../schema/unit.js";
+import { headersNamedIn, refusalOf } from "./syntax.js";
+
+/** What an expression can see; a missing entry makes reading it an error, which means "no". */
+export type CelContext = {
+  readonly request: {
+    readonly method: string;
+    readonly path: string;
+    readonly host: string;
+    readonly headers: ReadonlyMap<string, string>;
+  };
+  readonly unit: Readonly<Record<string, string>>;
+  readonly device: Readonly<Record<string, string | number | boolean>>;
+  readonly geo: Readonly<Record<string, string | number | boolean>>;
+  readonly features: Readonly<Record<string, string | number | boolean>>;
+};
+
+export type CelVerdict = "yes" | "no" | "error";
+export type CompiledExpression = {
+  readonly text: string;
+  /** Header names the expression reads; lower-case. */
+  readonly headers: readonly string[];
+  evaluate(context: CelContext): CelVerdict;
+};
+
+/** An environment that knows exactly the variables a policy declares, so that typing errors are found. */
+export function celEnvironment(units: readonly string[], context: Context): Environment {
+  const typesOf = (attributes: Context["geo"]) =>
+    Object.fromEntries(
+      Object.entries(attributes).map(([name, { type }]) => [
+        name,
+        type === "number" ? "double" : type,
+      ]),
+    );
+  const { device, geo, features } = context;
+  const headers = "map<string, string>";
+  return new Environment({ limits: { maxAstNodes: 1000, maxDepth: 50 } })
+    .registerVariable({
+      name: "request",
+      schema: { method: "string", path: "string", host: "string", headers },
+    })
+    .registerVariable({
+      name: "unit",
+      schema: Object.fromEntries(units.map((unit) => [unit, "string"])),
+    })
+    .registerVariable({
+      name: "device",
+      schema: { mobile: "bool", platform: "string", ...typesOf(device) },
+    })
+    .registerVariable({ name: "geo", schema: typesOf(geo) })
+    .registerVariable({ name: "features", schema: typesOf(features) });
+}
+
+/** Compiles one expression; the error says what is wrong and where in the text. */
+export function compileExpression(
+  environment: Environment,
+  text: string,
+): { readonly expression: CompiledExpression } | { readonly error: string } {
+  const checked = environment.check(text);
+  if (!checked.valid) {
+    const [message = "does not compile"] = (checked.error?.message ?? "").split("\n");
+    const column = (checked.error?.range?.start ?? 0) + 1;
+    return { error: `CEL does not compile at character ${column}: ${message}` };
+  }
+  if (checked.type !== "bool") {
+    return { error: `CEL must give a bool, this gives ${String(checked.type)}` };
+  }
+  const program = environment.parse(text);
+  const refusal = refusalOf(program.ast);
+  if (refusal !== null) return { error: refusal };
+  return {
+    expression: { text, headers: headersNamedIn(program.ast), evaluate: evaluator(program) },
+  };
+}
+
+function evaluator(program: (context: Record<string, unknown>) => unknown) {
+  return (context: CelContext): CelVerdict => {
+    try {
+      return program(context) === true ? "yes" : "no";
+    } catch {
+      // Reading an absent header or attribute is an error in CEL; the caller counts it.
+      return "error";
+    }
+  };
+}

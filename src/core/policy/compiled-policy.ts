@@ -1,0 +1,109 @@
+import type { HashName } from "../../schema/experiment.js";
+import type { Overrides } from "../../schema/override.js";
+import type { Attribute, Source } from "../../schema/unit.js";
+import type { LimitKeyPart } from "../../schema/limit.js";
+import type { Policy } from "../../schema/policy.js";
+import type { CompiledExpression } from "../cel/expression.js";
+import type { CompiledLimit } from "../limit/limit.js";
+
+/** A policy made ready for the request path: names resolved, expressions compiled. Immutable. */
+export type CompiledPolicy = {
+  readonly source: Policy;
+  readonly name: string;
+  /** Hash of the canonical form; the same on every replica that has the same policy. */
+  readonly version: string;
+  readonly models: readonly CompiledModel[];
+  readonly units: ReadonlyMap<string, readonly Source[]>;
+  readonly attributes: readonly CompiledAttribute[];
+  readonly limits: ReadonlyMap<string, CompiledLimit>;
+  readonly residency: readonly CompiledResidency[];
+  readonly overrides: Overrides | undefined;
+  readonly overrideKeys: ReadonlyMap<string, Uint8Array>;
+  /** Every request header that can change a decision, lower-case, sorted. */
+  readonly headersRead: readonly string[];
+  /** Names of the cookies that it reads. */
+  readonly cookiesRead: readonly string[];
+};
+
+export type CompiledModel = {
+  readonly name: string;
+  readonly hosts: readonly string[];
+  readonly pathPrefix: string;
+  readonly versions: ReadonlyMap<string, CompiledVersion>;
+  readonly defaultVersion: CompiledVersion;
+  readonly fallback: CompiledVersion;
+  readonly holdouts: readonly {
+    readonly name: string;
+    readonly unit: string;
+    readonly share: number;
+  }[];
+  readonly experiments: readonly CompiledExperiment[];
+  readonly shadows: readonly CompiledShadow[];
+  readonly limits: readonly CompiledLimitRule[];
+};
+
+export type CompiledVersion = {
+  readonly name: string;
+  /** `<model>/<version>`. */
+  readonly key: string;
+  readonly region: string | undefined;
+};
+
+export type CompiledExperiment = {
+  readonly name: string;
+  readonly phase: number;
+  readonly unit: string;
+  readonly hash: HashName;
+  readonly seed: string;
+  readonly layer: {
+    readonly name: string;
+    readonly slots: readonly (readonly [number, number])[];
+  } | null;
+  readonly eligibility: CompiledExpression | null;
+  /** Half-open bucket ranges; disjoint. */
+  readonly arms: readonly CompiledArm[];
+  readonly totalShare: number;
+  /** Some arm names a version: a request enters at most one such experiment. */
+  readonly choosesVersion: boolean;
+};
+
+export type CompiledArm = {
+  readonly name: string;
+  readonly version: CompiledVersion | null;
+  readonly from: number;
+  readonly to: number;
+};
+
+export type CompiledShadow = {
+  readonly name: string;
+  readonly version: CompiledVersion;
+  readonly region: string | undefined;
+  readonly ownPods: boolean;
+  readonly cluster: string;
+  readonly unit: string;
+  readonly share: number;
+  readonly salt: string;
+  readonly when: CompiledExpression | null;
+};
+
+export type CompiledLimitRule = {
+  readonly name: string;
+  readonly key: readonly LimitKeyPart[];
+  readonly when: CompiledExpression | null;
+  readonly missing: "shared" | "skip" | "reject";
+  readonly costHeader: string | undefined;
+  readonly defaultCost: number;
+  readonly maxCost: number;
+};
+
+export type CompiledResidency = {
+  readonly when: CompiledExpression;
+  readonly regions: ReadonlySet<string>;
+};
+
+export type CompiledAttribute = {
+  readonly family: "device" | "geo" | "features";
+  readonly name: string;
+  readonly from: readonly Source[];
+  readonly type: Attribute["type"];
+};

@@ -1,0 +1,50 @@
+import type { Experiment } from "../../schema/experiment.js";
+import type { Policy, PolicyIssue } from "../../schema/policy.js";
+
+/** What is allowed and probably not meant. */
+export function policyWarnings(policy: Policy): readonly PolicyIssue[] {
+  return [...correlatedExperiments(policy), ...versionsWithoutRegion(policy)];
+}
+
+/**
+ * FNV-1a modulo a small number keeps only its low bits, so experiments with similar names put the
+ * same units in the same arms (measured: phi up to 1.0). One layer keeps them apart.
+ */
+function correlatedExperiments({ experiments }: Policy): PolicyIssue[] {
+  return experiments.flatMap((experiment, at) => {
+    const other = experiments.slice(0, at).find((one) => correlates(one, experiment));
+    return other === undefined
+      ? []
+      : [
+          {
+            path: ["experiments", at, "hash"],
+            message: `fnv1a32-mod correlates ${JSON.stringify(experiment.name)} with ${JSON.stringify(other.name)} on unit ${JSON.stringify(experiment.unit)}: use fnv1a32-fmix, or put both in one layer`,
+          },
+        ];
+  });
+}
+
+function correlates(left: Experiment, right: Experiment): boolean {
+  return (
+    left.hash === "fnv1a32-mod" &&
+    right.hash === "fnv1a32-mod" &&
+    left.unit === right.unit &&
+    (left.layer === undefined || left.layer.name !== right.layer?.name)
+  );
+}
+
+function versionsWithoutRegion({ models, residency }: Policy): PolicyIssue[] {
+  if (residency.length === 0) return [];
+  return models.flatMap((model, at) =>
+    model.versions.flatMap((version, index) =>
+      version.region === undefined
+        ? [
+            {
+              path: ["models", at, "versions", index],
+              message: `version ${JSON.stringify(version.name)} has no region, so it never serves a request that a residency rule applies to: declare its region`,
+            },
+          ]
+        : [],
+    ),
+  );
+}

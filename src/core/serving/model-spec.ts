@@ -1,0 +1,20 @@
+import type { Datatype } from "../../schema/model-manifest.js";
+
+export type TensorSpec = {
+  readonly name: string;
+  readonly datatype: Datatype;
+  /** -1: any size. The first axis of a model that batches is the batch. */
+  readonly shape: readonly number[];
+};
+
+/** What callers may know about one version of a model. */
+export type ModelSpec = {
+  readonly name: string;
+  readonly version: string;
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+  /** Items in one run at most; 1: requests are run one by one, in any shape the model takes. */
+  readonly maxBatchSize: number;
+  /** True: the model has a pipeline and takes plain bodies. */
+  readonly takesRawBody: boolean;
+};

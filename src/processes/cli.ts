@@ -1,0 +1,47 @@
+#!/usr/bin/env node
+import { Command, CommanderError } from "commander";
+import { ServiceError } from "../core/error.js";
+import { checkCommand } from "./commands/check.js";
+import { decideCommand } from "./commands/decide.js";
+import { overrideCommand } from "./commands/override.js";
+import { EXIT, ExitError } from "./exit.js";
+
+const program = new Command("weir")
+  .description("Experiments, shadows and rate limits for model-serving traffic in a service mesh.")
+  .version("0.1.0")
+  .showHelpAfterError("(run with --help for the options)")
+  .addCommand(checkCommand())
+  .addCommand(decideCommand())
+  .addCommand(overrideCommand());
+
+/** Subcommands do not inherit this setting. */
+function throwInsteadOfExit(command: Command): void {
+  command.exitOverride();
+  command.commands.forEach(throwInsteadOfExit);
+}
+throwInsteadOfExit(program);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = report(error);
+}
+
+function report(error: unknown): number {
+  if (error instanceof CommanderError) {
+    return error.exitCode === 0 ? EXIT.ok : EXIT.badConfiguration;
+  }
+  if (error instanceof ExitError) {
+    process.stderr.write(`${error.message}\n`);
+    return error.code;
+  }
+  if (error instanceof ServiceError) {
+    process.stderr.write(`${error.message}\n`);
+    if (error.code === "dependencyDown") return EXIT.unavailable;
+    return error.code === "badRequest" ? EXIT.badConfiguration : EXIT.internal;
+  }
+  process.stderr.write(
+    `${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+  );
+  return EXIT.internal;
+}

@@ -1,0 +1,119 @@
+import { z } from "zod";
+import { API_VERSION } from "./policy.js";
+import { VersionName } from "./values.js";
+
+/** Open Inference Protocol datatypes that a model in this server can take or give. */
+export const DATATYPES = [
+  "BOOL",
+  "UINT8",
+  "UINT16",
+  "UINT32",
+  "UINT64",
+  "INT8",
+  "INT16",
+  "INT32",
+  "INT64",
+  "FP16",
+  "FP32",
+  "FP64",
+  "BYTES",
+] as const;
+export type Datatype = (typeof DATATYPES)[number];
+
+export const EXECUTION_PROVIDERS = ["cpu", "cuda", "webgpu"] as const;
+
+const TensorDeclaration = z
+  .strictObject({
+    name: z.string().min(1),
+    datatype: z.enum(DATATYPES).meta({ description: "Open Inference Protocol datatype." }),
+    shape: z
+      .array(z.int().min(-1))
+      .meta({ description: "Sizes of the axes; -1 is any. It must fit what the model file says." }),
+  })
+  .meta({ description: "An input or output of the model." });
+
+const PipelineFile = z
+  .string()
+  .regex(/^[^/\\]+\.m?js$/, {
+    error: ({ input }) =>
+      `pipeline ${JSON.stringify(input)} must name a .js file in the model's folder, without a path`,
+  })
+  .meta({
+    description:
+      "Module in the model's folder that exports preprocess and postprocess, so that the model can be called with a plain body. It is code: it runs with the rights of this process.",
+  });
+
+const ManifestVersion = z
+  .strictObject({
+    sha256: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/, { error: "sha256 must be 64 lower-case hexadecimal digits" })
+      .optional()
+      .meta({ description: "Checksum of model.onnx; a file that differs is not served." }),
+    pipeline: PipelineFile.optional(),
+    labels: z.array(z.string()).optional().meta({ description: "Replaces the model's labels." }),
+  })
+  .meta({ description: "What differs between versions." });
+
+export const ModelManifest = z
+  .strictObject({
+    apiVersion: z.literal(API_VERSION),
+    kind: z.literal("Model"),
+    defaultVersion: VersionName.optional().meta({
+      description: "Version of a request that names none. Default: the highest integer.",
+    }),
+    versions: z
+      .record(z.string(), ManifestVersion)
+      .default({})
+      .meta({ description: "By name of the version's folder. A version need not be listed." }),
+    inputs: z.array(TensorDeclaration).min(1).optional().meta({
+      description: "Default: what the model file says.",
+    }),
+    outputs: z.array(TensorDeclaration).min(1).optional().meta({
+      description: "Default: what the model file says.",
+    }),
+    maxBatchSize: z.int().min(1).max(4096).default(1).meta({
+      description:
+        "Items in one run. Over 1: the first axis of every input and output is the batch, and requests that wait together are run together.",
+    }),
+    maxQueueDelayMs: z.number().min(0).max(60_000).default(0).meta({
+      description: "How long a request may wait for others to fill its batch; 0: never.",
+    }),
+    maxQueued: z.int().min(1).max(1_000_000).default(512).meta({
+      description: "Items that may wait; more are refused with 503.",
+    }),
+    instances: z.int().min(1).max(64).default(1).meta({
+      description: "Sessions per version: each has its own thread and copy of the weights.",
+    }),
+    executionProviders: z
+      .array(
+        z.enum(EXECUTION_PROVIDERS, {
+          error: ({ input }) =>
+            `execution provider ${JSON.stringify(input)} is not one of ${EXECUTION_PROVIDERS.join(", ")}`,
+        }),
+      )
+      .min(1)
+      .default(["cpu"])
+      .meta({ description: "In order of preference; one that cannot start stops the process." }),
+    warmUp: z
+      .strictObject({
+        runs: z.int().min(0).max(1000).default(1).meta({
+          description: "Runs with zeros, for one item and for a full batch; 0: none.",
+        }),
+        shapes: z
+          .record(z.string(), z.array(z.int().min(0)).min(1))
+          .default({})
+          .meta({
+            description: "Shape of one item by input; default: the input's, with 1 for -1.",
+          }),
+      })
+      .prefault({})
+      .meta({ description: "What is run before the version counts as ready." }),
+    pipeline: PipelineFile.optional(),
+    labels: z
+      .array(z.string())
+      .default([])
+      .meta({ description: "Names of the classes; the pipeline gets them." }),
+  })
+  .meta({ title: "Model", description: "How the versions of one model are served." });
+export type ModelManifest = z.infer<typeof ModelManifest>;

@@ -1,0 +1,13 @@
+import type { PolicyIssue } from "../policy.js";
+import type { Item } from "../validate-policy.js";
+
+export type Issues = readonly PolicyIssue[];
+
+export const issue = (
+  item: Item<unknown>,
+  path: readonly (string | number)[],
+  message: string,
+): PolicyIssue => ({ path: [...item.path, ...path], message });
+
+export const listed = (names: Iterable<string>) => [...names].sort().join(", ") || "none";
+export const quoted = (name: string) => JSON.stringify(name);

@@ -1,0 +1,55 @@
+import { KEY_WORDS } from "../limit.js";
+import type { PolicyParts } from "../validate-policy.js";
+import { issue, listed, quoted } from "./issue.js";
+import type { Issues } from "./issue.js";
+
+export function limitRules(limit: PolicyParts["limits"][number], parts: PolicyParts): Issues {
+  const { key, cost, quota } = limit.value;
+  const burst = quota.burst ?? quota.requests;
+  const experiments = parts.names("experiments");
+  const issues = key.flatMap((part, at) => {
+    if (typeof part === "string") {
+      return parts.units.has(part) || (KEY_WORDS as readonly string[]).includes(part)
+        ? []
+        : [
+            issue(
+              limit,
+              ["key", at],
+              `unknown key part ${quoted(part)}: name a unit (there: ${listed(parts.units)}) or one of ${KEY_WORDS.join(", ")}`,
+            ),
+          ];
+    }
+    if ("arm" in part) {
+      return experiments.has(part.arm)
+        ? []
+        : [
+            issue(
+              limit,
+              ["key", at, "arm"],
+              `unknown experiment ${quoted(part.arm)} (there: ${listed(experiments)})`,
+            ),
+          ];
+    }
+    return [];
+  });
+  if (cost.default > cost.max && cost.header !== undefined) {
+    issues.push(
+      issue(
+        limit,
+        ["cost", "default"],
+        `default cost ${cost.default} is over max ${cost.max}: raise max`,
+      ),
+    );
+  }
+  const largest = cost.header === undefined ? cost.default : Math.max(cost.max, cost.default);
+  if (largest > burst) {
+    issues.push(
+      issue(
+        limit,
+        ["cost"],
+        `a request may cost ${largest}, over the burst of ${burst}: it could never pass; raise quota.burst or lower cost.max`,
+      ),
+    );
+  }
+  return issues;
+}

@@ -1,0 +1,49 @@
+import type { PolicyParts } from "../validate-policy.js";
+import { issue, listed, quoted } from "./issue.js";
+import type { Issues } from "./issue.js";
+
+export function modelRules(model: PolicyParts["models"][number], parts: PolicyParts): Issues {
+  const { value } = model;
+  const names = value.versions.map(({ name }) => name);
+  const known = (path: "default" | "fallback", name: string | undefined) =>
+    name === undefined || names.includes(name)
+      ? []
+      : [
+          issue(
+            model,
+            [path],
+            `unknown version ${quoted(name)}: it must be one of ${listed(names)}`,
+          ),
+        ];
+  const twice = names.flatMap((name, at) =>
+    names.indexOf(name) < at
+      ? [
+          issue(
+            model,
+            ["versions", at, "name"],
+            `version ${quoted(name)} is there twice: rename or remove one`,
+          ),
+        ]
+      : [],
+  );
+  const same = parts.models.find(
+    ({ value: other }) =>
+      other.name < value.name &&
+      other.match.pathPrefix === value.match.pathPrefix &&
+      other.match.hosts.some((host) => value.match.hosts.includes(host)),
+  );
+  return [
+    ...known("default", value.default),
+    ...known("fallback", value.fallback),
+    ...twice,
+    ...(same === undefined
+      ? []
+      : [
+          issue(
+            model,
+            ["match"],
+            `models ${quoted(same.value.name)} and ${quoted(value.name)} match the same host and pathPrefix: a request can have one model`,
+          ),
+        ]),
+  ];
+}

@@ -1,0 +1,127 @@
+import type { z } from "zod";
+import { Experiment, Holdout, Layer } from "./experiment.js";
+import { Limit } from "./limit.js";
+import { Model } from "./model.js";
+import { Policy } from "./policy.js";
+import type { PolicyIssue } from "./policy.js";
+import { policyRules } from "./policy-rules.js";
+import { Residency } from "./residency.js";
+import { Shadow } from "./shadow.js";
+import { Context } from "./unit.js";
+
+/** One item of a list of the policy that is well formed by itself. */
+export type Item<T> = { readonly value: T; readonly path: PolicyIssue["path"] };
+
+/**
+ * What could be read of a policy, well formed or not, so that the rules across fields can be
+ * checked beside a misspelt key elsewhere, and everything is reported at once.
+ */
+export type PolicyParts = {
+  readonly units: ReadonlySet<string>;
+  readonly context: Context;
+  readonly models: readonly Item<Model>[];
+  readonly layers: readonly Item<z.infer<typeof Layer>>[];
+  readonly holdouts: readonly Item<Holdout>[];
+  readonly experiments: readonly Item<Experiment>[];
+  readonly shadows: readonly Item<Shadow>[];
+  readonly limits: readonly Item<Limit>[];
+  readonly residency: readonly Item<Residency>[];
+  /** Names in a list, also of items that are not well formed: they do exist. */
+  names(list: string): ReadonlySet<string>;
+};
+
+export type Validated =
+  | { readonly kind: "valid"; readonly policy: Policy }
+  | {
+      readonly kind: "invalid";
+      readonly issues: readonly PolicyIssue[];
+      readonly parts: PolicyParts;
+    };
+
+/** Validates a document against the schema and the rules across fields; all mistakes at once. */
+export function validatePolicy(document: unknown): Validated {
+  const parsed = Policy.safeParse(document);
+  const shape = parsed.success ? [] : parsed.error.issues.flatMap(issuesOf);
+  const parts = partsOf(withoutUnknownKeys(document, shape));
+  const issues = [...shape, ...policyRules(parts)];
+  return parsed.success && issues.length === 0
+    ? { kind: "valid", policy: parsed.data }
+    : { kind: "invalid", issues, parts };
+}
+
+function issuesOf(issue: z.core.$ZodIssue): PolicyIssue[] {
+  const path = issue.path.filter((step) => typeof step !== "symbol");
+  if (issue.code === "unrecognized_keys") {
+    return issue.keys.map((key) => ({
+      path: [...path, key],
+      message: `unknown key ${JSON.stringify(key)}: remove it, or see the reference for the right name`,
+    }));
+  }
+  if (issue.code === "invalid_union") {
+    const closest = closestBranch(issue.errors);
+    if (closest !== undefined) {
+      return closest.flatMap((inner) => issuesOf({ ...inner, path: [...path, ...inner.path] }));
+    }
+  }
+  return [{ path, message: issue.message.replace(MISSING, "missing, and required: $1") }];
+}
+
+/** How zod says that a key is not there. */
+const MISSING = /^Invalid input: (expected .+), received undefined$/;
+
+/** Of a union's failures, the one that got furthest: its text is about what the operator meant. */
+function closestBranch(
+  branches: readonly (readonly z.core.$ZodIssue[])[],
+): readonly z.core.$ZodIssue[] | undefined {
+  const custom = branches.find((branch) =>
+    branch.every(({ code }) => code === "invalid_format" || code === "custom"),
+  );
+  return custom ?? branches.find((branch) => branch.every(({ path }) => path.length > 0));
+}
+
+function partsOf(document: unknown): PolicyParts {
+  const list = <S extends z.ZodType>(name: string, schema: S): Item<z.infer<S>>[] =>
+    listOf(document, name).flatMap((raw, at) => {
+      const parsed = schema.safeParse(raw);
+      return parsed.success ? [{ value: parsed.data, path: [name, at] }] : [];
+    });
+  const units = memberOf(document, "units");
+  return {
+    units: new Set(typeof units === "object" && units !== null ? Object.keys(units) : []),
+    context: Context.safeParse(memberOf(document, "context")).data ?? Context.parse({}),
+    models: list("models", Model),
+    layers: list("layers", Layer),
+    holdouts: list("holdouts", Holdout),
+    experiments: list("experiments", Experiment),
+    shadows: list("shadows", Shadow),
+    limits: list("limits", Limit),
+    residency: list("residency", Residency),
+    names: (name) => new Set(listOf(document, name).map((item) => String(memberOf(item, "name")))),
+  };
+}
+
+function withoutUnknownKeys(document: unknown, issues: readonly PolicyIssue[]): unknown {
+  const unknown = issues.filter(({ message }) => message.startsWith("unknown key"));
+  if (unknown.length === 0) return document;
+  // A policy is plain data; structuredClone is no part of the language.
+  const copy: unknown = JSON.parse(JSON.stringify(document));
+  for (const { path } of unknown) {
+    const parent = path.slice(0, -1).reduce<unknown>(memberOf, copy);
+    const key = path.at(-1);
+    if (typeof parent === "object" && parent !== null && key !== undefined) {
+      Reflect.deleteProperty(parent, key);
+    }
+  }
+  return copy;
+}
+
+function listOf(document: unknown, name: string): readonly unknown[] {
+  const list = memberOf(document, name);
+  return Array.isArray(list) ? list : [];
+}
+
+function memberOf(value: unknown, key: string | number): unknown {
+  return typeof value === "object" && value !== null && Object.hasOwn(value, key)
+    ? (value as Readonly<Record<string | number, unknown>>)[key]
+    : undefined;
+}

@@ -1,0 +1,148 @@
+import { status as grpcStatus } from "@grpc/grpc-js";
+import type { RequestOutcome } from "../../app/handle-request.js";
+import { assertNever } from "../../core/assert-never.js";
+import type { Decision } from "../../core/routing/decision.js";
+import type { HeaderMutation } from "../../gen/envoy/service/ext_proc/v3/HeaderMutation.js";
+import type { ImmediateResponse } from "../../gen/envoy/service/ext_proc/v3/ImmediateResponse.js";
+import type { ProcessingResponse } from "../../gen/envoy/service/ext_proc/v3/ProcessingResponse.js";
+import type { StatusCode } from "../../gen/envoy/type/v3/StatusCode.js";
+import { HEADER } from "../../schema/headers.js";
+import { armsOf, ERROR_METADATA, metadataOf } from "./decision-metadata.js";
+import { isEmptyMutation, setHeadersOf, type HeaderValues } from "./header-mutation.js";
+import {
+  rateLimitOf,
+  rateLimitPolicyOf,
+  retryAfterSeconds,
+  tightestLimit,
+  type LimitOf,
+} from "./rate-limit-headers.js";
+
+/** RFC 7725. Envoy's enum has no name for it; an open enum takes the number. */
+const UNAVAILABLE_FOR_LEGAL_REASONS = 451 as number as StatusCode;
+
+export type ResponseContext = {
+  /** Names of incoming headers that may not pass on. */
+  readonly strip: readonly string[];
+  readonly limitOf: LimitOf;
+  readonly onHeaderDropped: (name: string) => void;
+};
+
+export function toProcessingResponse(
+  outcome: RequestOutcome,
+  context: ResponseContext,
+): ProcessingResponse {
+  switch (outcome.kind) {
+    case "passThrough":
+      return headersAnswer({ removeHeaders: [...context.strip] });
+    case "admitted":
+      return admitted(outcome.decision, outcome.id, context);
+    case "limited":
+      return limited(outcome, context);
+    case "refused":
+      return refused(outcome.decision, outcome.id, context);
+    default:
+      return assertNever(outcome);
+  }
+}
+
+/** What we answer when our own code failed: nothing forged passes, the default route serves it. */
+export function safeDefault(strip: readonly string[]): ProcessingResponse {
+  return { ...headersAnswer({ removeHeaders: [...strip] }), dynamicMetadata: ERROR_METADATA };
+}
+
+/** Without clear_route_cache Envoy keeps the route it chose before our headers were there. */
+function headersAnswer(headerMutation: HeaderMutation): ProcessingResponse {
+  if (isEmptyMutation(headerMutation)) return { requestHeaders: { response: {} } };
+  return { requestHeaders: { response: { headerMutation, clearRouteCache: true } } };
+}
+
+function admitted(decision: Decision, id: string, context: ResponseContext): ProcessingResponse {
+  const values: HeaderValues = {
+    [HEADER.version]: `${decision.model}/${decision.version}`,
+    [HEADER.arms]: armsOf(decision),
+    [HEADER.policy]: decision.policy,
+    [HEADER.decision]: id,
+    [HEADER.seed]: decision.seed === null ? undefined : String(decision.seed),
+    [HEADER.shadowCluster]: decision.shadow?.cluster,
+  };
+  return {
+    ...headersAnswer({
+      setHeaders: setHeadersOf(values, context.onHeaderDropped),
+      removeHeaders: [...context.strip],
+    }),
+    dynamicMetadata: metadataOf(decision, {
+      decision: id,
+      ...rateLimitMetadata(decision, context),
+    }),
+  };
+}
+
+function rateLimitMetadata(decision: Decision, { limitOf }: ResponseContext) {
+  const tightest = tightestLimit(decision.limits, limitOf);
+  if (tightest === undefined) return {};
+  const limit = limitOf(tightest.limit);
+  return {
+    ratelimit: rateLimitOf(tightest),
+    ratelimit_policy: limit === undefined ? undefined : rateLimitPolicyOf(limit),
+  };
+}
+
+function limited(
+  outcome: Extract<RequestOutcome, { kind: "limited" }>,
+  context: ResponseContext,
+): ProcessingResponse {
+  const { decision, id, retryAfterMs } = outcome;
+  const rateLimit = rateLimitMetadata(decision, context);
+  const seconds = retryAfterSeconds(retryAfterMs);
+  const name = tightestLimit(decision.limits, context.limitOf)?.limit ?? "unknown";
+  return immediateAnswer({
+    status: { code: "TooManyRequests" },
+    headers: {
+      [HEADER.retryAfter]: String(seconds),
+      [HEADER.rateLimit]: rateLimit.ratelimit,
+      [HEADER.rateLimitPolicy]: rateLimit.ratelimit_policy,
+    },
+    error: `limit "${name}" is used up; retry after ${seconds} s, or ask for a larger quota`,
+    // Envoy would tell gRPC callers UNAVAILABLE, and the mesh would retry what we refused.
+    grpcStatus: grpcStatus.RESOURCE_EXHAUSTED,
+    details: "weir_rate_limited",
+    dynamicMetadata: metadataOf(decision, { decision: id, ...rateLimit }),
+    onHeaderDropped: context.onHeaderDropped,
+  });
+}
+
+function refused(decision: Decision, id: string, context: ResponseContext): ProcessingResponse {
+  return immediateAnswer({
+    status: { code: UNAVAILABLE_FOR_LEGAL_REASONS },
+    headers: {},
+    error:
+      `no version of model "${decision.model}" may serve this request where the policy's residency ` +
+      `rules allow it; ask the operator to add a version in an allowed region`,
+    grpcStatus: grpcStatus.PERMISSION_DENIED,
+    details: "weir_residency",
+    dynamicMetadata: metadataOf(decision, { decision: id }),
+    onHeaderDropped: context.onHeaderDropped,
+  });
+}
+
+type Refusal = Pick<Required<ImmediateResponse>, "status" | "details"> &
+  Pick<Required<ProcessingResponse>, "dynamicMetadata"> &
+  Pick<ResponseContext, "onHeaderDropped"> & {
+    readonly headers: HeaderValues;
+    readonly error: string;
+    readonly grpcStatus: number;
+  };
+
+function immediateAnswer(refusal: Refusal): ProcessingResponse {
+  const headers = { "content-type": "application/json", ...refusal.headers };
+  return {
+    immediateResponse: {
+      status: refusal.status,
+      headers: { setHeaders: setHeadersOf(headers, refusal.onHeaderDropped) },
+      body: Buffer.from(JSON.stringify({ error: refusal.error })),
+      grpcStatus: { status: refusal.grpcStatus },
+      details: refusal.details,
+    },
+    dynamicMetadata: refusal.dynamicMetadata,
+  };
+}
