@@ -20,7 +20,7 @@ const FOLDERS = [...Object.keys(MAY_IMPORT), "gen"];
 const importDirection = Object.entries(MAY_IMPORT).map(([folder, allowed]) => {
   const banned = FOLDERS.filter((other) => other !== folder && !allowed.includes(other));
   const patterns = banned.map((other) => ({
-    group: [`**/${other}/**`, ...(folder === "adapters" && other === "app" ? ["!**/app/ports.js"] : [])],
+    group: [`**/${other}/**`, ...(folder === "adapters" && other === "app" ? ["!**/app/ports.js", "!**/app/model-ports.js"] : [])],
     message: `${folder} may import only: ${[folder, ...allowed].join(", ")} (ARCHITECTURE.md, import table).`,
   }));
   const pure = folder === "core" || folder === "schema";

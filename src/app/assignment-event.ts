@@ -1,4 +1,4 @@
-import { cookieValues } from "../core/experiment/unit-id.js";
+import { cookiePair, cookieValues } from "../core/experiment/unit-id.js";
 import { parseOverride } from "../core/experiment/override.js";
 import type { CompiledModel, CompiledPolicy } from "../core/policy/compiled-policy.js";
 import type { Decision } from "../core/routing/decision.js";
@@ -75,7 +75,7 @@ function loggedFacts(
 
 function namedCookies(policy: CompiledPolicy, facts: RequestFacts): readonly string[] {
   const pairs = policy.cookiesRead.flatMap((name) =>
-    cookieValues(facts.headers, name).map((value) => `${name}=${value}`),
+    cookieValues(facts.headers, name).map((value) => cookiePair(name, value)),
   );
   return pairs.length === 0 ? [] : [pairs.join("; ")];
 }

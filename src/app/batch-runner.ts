@@ -9,7 +9,7 @@ import type {
 } from "./model-ports.js";
 import type { Clock } from "./ports.js";
 
-export type BatchRequest = Omit<QueuedRequest, "enqueuedAtMs"> & {
+export type BatchRequest = Omit<QueuedRequest, "enqueuedAtMs" | "alone"> & {
   readonly input: ModelInput;
   /** Aborted when the caller is gone; takes the request out of the queue. */
   readonly signal?: AbortSignal | undefined;
@@ -33,7 +33,7 @@ export type BatchRunnerParts = {
 };
 
 type Waiting = QueuedRequest & {
-  shapeKey: string;
+  alone: boolean;
   readonly input: ModelInput;
   readonly signal: AbortSignal | undefined;
   readonly onAbort: () => void;
@@ -54,7 +54,6 @@ export class BatchRunner {
   #waiting: Waiting[] = [];
   #cancelTimer: () => void = () => undefined;
   #running = 0;
-  #separated = 0;
   #whenEmpty: (() => void)[] = [];
 
   constructor(parts: BatchRunnerParts) {
@@ -75,7 +74,15 @@ export class BatchRunner {
         if (this.#take([waiting]).length > 0) reject(cancelled());
       };
       const { signal } = request;
-      const waiting: Waiting = { ...request, signal, enqueuedAtMs, onAbort, resolve, reject };
+      const waiting: Waiting = {
+        ...request,
+        alone: false,
+        signal,
+        enqueuedAtMs,
+        onAbort,
+        resolve,
+        reject,
+      };
       this.#enter(waiting);
       this.#schedule();
     });
@@ -160,14 +167,13 @@ export class BatchRunner {
 
   /**
    * One poison request fails its whole batch; alone, each gets what it deserves. They go back to
-   * the head of the queue, where a shape of its own keeps each from sharing a batch again.
+   * the head of the queue, where their deadlines and callers still count.
    */
   #separate(batch: readonly Waiting[]): void {
     const later = this.#waiting;
     this.#waiting = [];
     for (const waiting of batch) {
-      this.#separated += 1;
-      waiting.shapeKey = `separated ${this.#separated}`;
+      waiting.alone = true;
       if (waiting.signal?.aborted === true) waiting.reject(cancelled());
       else this.#enter(waiting);
     }

@@ -50,9 +50,23 @@ export function makeHandleRequest(ports: HandleRequestPorts): HandleRequest {
       return { kind: "passThrough" };
     }
     metrics.decided(decision, (clock.monotonicMs() - startedAtMs) / 1000);
-    if (decision.admitted) ports.log.append(assignmentEventOf(policy, facts, decision, id, nowMs));
+    if (decision.admitted) {
+      // Facts that could not be decided may not be writable either.
+      guarded(ports, () => {
+        ports.log.append(assignmentEventOf(policy, facts, decision, id, nowMs));
+      });
+    }
     return outcomeOf(decision, id);
   };
+}
+
+function guarded({ metrics, onError }: HandleRequestPorts, act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    metrics.failed();
+    onError(error);
+  }
 }
 
 function decideSafely(

@@ -41,7 +41,7 @@ export type AssignmentLog = EventLog<AssignmentEvent>;
 export type PredictionLog = EventLog<PredictionEvent>;
 
 /** Which versions fail their health check now, as `<model>/<version>`. */
-export type VersionHealth = { unhealthy(): ReadonlySet<string> };
+export type VersionHealth = { readonly unhealthy: () => ReadonlySet<string> };
 
 export type DecisionMetrics = {
   decided(decision: Decision, seconds: number): void;

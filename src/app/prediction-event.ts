@@ -26,8 +26,8 @@ export function predictionEvent(spec: ModelSpec, prediction: Prediction): Predic
   return {
     schema: PREDICTION_SCHEMA,
     ...{ at, decision, policy, model: spec.name, version: spec.version },
-    ...{ role, arms, status, attempt, requestId, durationMs },
-    queueMs: batch?.queueMs ?? 0,
+    ...{ role, arms, status, attempt, requestId, durationMs: rounded(durationMs) },
+    queueMs: rounded(batch?.queueMs ?? 0),
     batchSize: batch?.batchSize ?? 0,
     outputs: Object.fromEntries(
       [...prediction.outputs].map(([name, tensor]) => [name, summaryOf(tensor)]),
@@ -52,3 +52,6 @@ function plain(element: unknown): unknown {
   const fits = typeof element === "string" || Number.isFinite(element);
   return fits ? element : String(element);
 }
+
+/** To microseconds: the clock means no more. */
+const rounded = (ms: number) => Math.round(ms * 1000) / 1000;

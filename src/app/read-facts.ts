@@ -2,6 +2,7 @@ import { ServiceError } from "../core/error.js";
 import { headerViewOf } from "../core/routing/facts.js";
 import type { RequestFacts } from "../core/routing/facts.js";
 import { RequestFactsInput } from "../schema/facts.js";
+import { issuesOf, shapeMessage } from "../schema/shape-issues.js";
 
 /**
  * Reads request facts from JSON text.
@@ -9,11 +10,11 @@ import { RequestFactsInput } from "../schema/facts.js";
  * @throws ServiceError badRequest that names what is wrong with the text
  */
 export function readFacts(text: string): RequestFacts {
-  const parsed = RequestFactsInput.safeParse(parseJson(text));
+  const parsed = RequestFactsInput.safeParse(parseJson(text), { error: shapeMessage });
   if (!parsed.success) {
-    const mistakes = parsed.error.issues.map(
-      ({ path, message }) => `${path.length > 0 ? `${path.join(".")}: ` : ""}${message}`,
-    );
+    const mistakes = parsed.error.issues
+      .flatMap(issuesOf)
+      .map(({ path, message }) => `${path.length > 0 ? `${path.join(".")}: ` : ""}${message}`);
     throw new ServiceError("badRequest", mistakes.join("; "));
   }
   const { method, path, host, headers, peer, unhealthy } = parsed.data;

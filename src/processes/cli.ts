@@ -3,6 +3,12 @@ import { Command, CommanderError } from "commander";
 import { ServiceError } from "../core/error.js";
 import { checkCommand } from "./commands/check.js";
 import { decideCommand } from "./commands/decide.js";
+import { exposuresCommand } from "./commands/exposures.js";
+import { renderCommand } from "./commands/render.js";
+import { replayCommand } from "./commands/replay.js";
+import { schemaCommand } from "./commands/schema.js";
+import { extprocCommand } from "./commands/extproc.js";
+import { serveCommand } from "./commands/serve.js";
 import { overrideCommand } from "./commands/override.js";
 import { EXIT, ExitError } from "./exit.js";
 
@@ -10,9 +16,15 @@ const program = new Command("weir")
   .description("Experiments, shadows and rate limits for model-serving traffic in a service mesh.")
   .version("0.1.0")
   .showHelpAfterError("(run with --help for the options)")
+  .addCommand(extprocCommand())
+  .addCommand(serveCommand())
   .addCommand(checkCommand())
   .addCommand(decideCommand())
-  .addCommand(overrideCommand());
+  .addCommand(overrideCommand())
+  .addCommand(schemaCommand())
+  .addCommand(replayCommand())
+  .addCommand(renderCommand())
+  .addCommand(exposuresCommand());
 
 /** Subcommands do not inherit this setting. */
 function throwInsteadOfExit(command: Command): void {

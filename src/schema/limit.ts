@@ -1,18 +1,22 @@
 import { z } from "zod";
+import { shown } from "./shape-issues.js";
 import { Cel, Duration, HeaderName, Name } from "./values.js";
 
 /** Words in a limit key that are not the name of a unit. */
 export const KEY_WORDS = ["model", "version", "host", "path", "principal"] as const;
 
+const KEY_PART = `the name of a unit, one of ${KEY_WORDS.join(", ")}, { header: NAME } or { arm: EXPERIMENT }`;
+
 export const LimitKeyPart = z
-  .union([
-    z.string(),
-    z.strictObject({ header: HeaderName }),
-    z.strictObject({ arm: Name.meta({ description: "Name of an experiment." }) }),
-  ])
-  .meta({
-    description: `The name of a unit, one of ${KEY_WORDS.join(", ")}, { header: NAME } or { arm: EXPERIMENT }.`,
-  });
+  .union(
+    [
+      z.string(),
+      z.strictObject({ header: HeaderName }),
+      z.strictObject({ arm: Name.meta({ description: "Name of an experiment." }) }),
+    ],
+    { error: ({ input }) => `${shown(input)} must be ${KEY_PART}` },
+  )
+  .meta({ description: `${KEY_PART}.` });
 export type LimitKeyPart = z.infer<typeof LimitKeyPart>;
 
 export const Limit = z

@@ -1,26 +1,32 @@
 import { z } from "zod";
 import { HEADER } from "./headers.js";
+import { shown } from "./shape-issues.js";
 import { HeaderName, Name } from "./values.js";
 
 export const Trust = z
-  .union([
-    z.strictObject({
-      signed: Name.meta({
-        description: "Name of an HMAC key given to the process (--override-key NAME=FILE).",
-      }),
-    }),
-    z.strictObject({
-      principal: z
-        .string()
-        .regex(/^spiffe:\/\/[^\s*]+\*?$/, {
-          error: ({ input }) =>
-            `principal ${JSON.stringify(input)} must be a SPIFFE id, with at most one "*" at the end`,
-        })
-        .meta({
-          description: "SPIFFE id of the caller as mTLS proved it; a trailing * matches any rest.",
+  .union(
+    [
+      z.strictObject({
+        signed: Name.meta({
+          description: "Name of an HMAC key given to the process (--override-key NAME=FILE).",
         }),
-    }),
-  ])
+      }),
+      z.strictObject({
+        principal: z
+          .string()
+          // A "*" inside the trust domain would trust every domain that begins alike.
+          .regex(/^spiffe:\/\/[^\s*/]+\/[^\s*]*\*?$/, {
+            error: ({ input }) =>
+              `principal ${JSON.stringify(input)} must be a SPIFFE id, spiffe://TRUST_DOMAIN/PATH, with at most one "*", at the end of the path`,
+          })
+          .meta({
+            description:
+              "SPIFFE id of the caller as mTLS proved it; a trailing * matches any rest.",
+          }),
+      }),
+    ],
+    { error: ({ input }) => `${shown(input)} must be { signed: KEY } or { principal: SPIFFE_ID }` },
+  )
   .meta({ description: "{ signed: KEY } or { principal: SPIFFE_ID }." });
 export type Trust = z.infer<typeof Trust>;
 

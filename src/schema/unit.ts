@@ -1,19 +1,24 @@
 import { z } from "zod";
+import { shown } from "./shape-issues.js";
 import { HeaderName } from "./values.js";
 
 /** Where one piece of request context comes from. */
 export const Source = z
-  .union([
-    z.strictObject({ header: HeaderName }),
-    z.strictObject({
-      cookie: z
-        .string()
-        .regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$/, {
-          error: ({ input }) => `cookie name ${JSON.stringify(input)} is not an HTTP token`,
-        })
-        .meta({ description: "Name of a cookie." }),
-    }),
-  ])
+  .union(
+    [
+      z.strictObject({ header: HeaderName }),
+      z.strictObject({
+        cookie: z
+          .string()
+          .regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$/, {
+            error: ({ input }) =>
+              `cookie name ${JSON.stringify(input)} is not an HTTP token: use letters, digits and dashes`,
+          })
+          .meta({ description: "Name of a cookie." }),
+      }),
+    ],
+    { error: ({ input }) => `${shown(input)} must be { header: NAME } or { cookie: NAME }` },
+  )
   .meta({ description: "`{ header: NAME }` or `{ cookie: NAME }`." });
 export type Source = z.infer<typeof Source>;
 
@@ -40,7 +45,13 @@ export type Attribute = z.infer<typeof Attribute>;
 
 const attributes = (what: string) =>
   z
-    .record(z.string().regex(/^[a-z][A-Za-z0-9_]{0,62}$/), Attribute)
+    .record(
+      z.string().regex(/^[a-z][A-Za-z0-9_]{0,62}$/, {
+        error: ({ input }) =>
+          `attribute ${JSON.stringify(input)} must match [a-z][A-Za-z0-9_]*, at most 63 characters: CEL reads it as ${what}.NAME`,
+      }),
+      Attribute,
+    )
     .default({})
     .meta({ description: `Attributes readable as ${what}.NAME in CEL.` });
 

@@ -6,6 +6,7 @@ import { Policy } from "./policy.js";
 import type { PolicyIssue } from "./policy.js";
 import { policyRules } from "./policy-rules.js";
 import { Residency } from "./residency.js";
+import { issuesOf, shapeMessage } from "./shape-issues.js";
 import { Shadow } from "./shadow.js";
 import { Context } from "./unit.js";
 
@@ -40,43 +41,13 @@ export type Validated =
 
 /** Validates a document against the schema and the rules across fields; all mistakes at once. */
 export function validatePolicy(document: unknown): Validated {
-  const parsed = Policy.safeParse(document);
+  const parsed = Policy.safeParse(document, { error: shapeMessage });
   const shape = parsed.success ? [] : parsed.error.issues.flatMap(issuesOf);
   const parts = partsOf(withoutUnknownKeys(document, shape));
   const issues = [...shape, ...policyRules(parts)];
   return parsed.success && issues.length === 0
     ? { kind: "valid", policy: parsed.data }
     : { kind: "invalid", issues, parts };
-}
-
-function issuesOf(issue: z.core.$ZodIssue): PolicyIssue[] {
-  const path = issue.path.filter((step) => typeof step !== "symbol");
-  if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((key) => ({
-      path: [...path, key],
-      message: `unknown key ${JSON.stringify(key)}: remove it, or see the reference for the right name`,
-    }));
-  }
-  if (issue.code === "invalid_union") {
-    const closest = closestBranch(issue.errors);
-    if (closest !== undefined) {
-      return closest.flatMap((inner) => issuesOf({ ...inner, path: [...path, ...inner.path] }));
-    }
-  }
-  return [{ path, message: issue.message.replace(MISSING, "missing, and required: $1") }];
-}
-
-/** How zod says that a key is not there. */
-const MISSING = /^Invalid input: (expected .+), received undefined$/;
-
-/** Of a union's failures, the one that got furthest: its text is about what the operator meant. */
-function closestBranch(
-  branches: readonly (readonly z.core.$ZodIssue[])[],
-): readonly z.core.$ZodIssue[] | undefined {
-  const custom = branches.find((branch) =>
-    branch.every(({ code }) => code === "invalid_format" || code === "custom"),
-  );
-  return custom ?? branches.find((branch) => branch.every(({ path }) => path.length > 0));
 }
 
 function partsOf(document: unknown): PolicyParts {

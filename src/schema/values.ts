@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { SET_BY_WEIR } from "./headers.js";
+import { shown } from "./shape-issues.js";
+import { HEADER, SET_BY_WEIR } from "./headers.js";
 
 /** Shares, slots and buckets are basis points: 10,000 is everything. */
 export const BUCKET_COUNT = 10_000;
@@ -13,7 +14,12 @@ export const Name = z
   .meta({ description: "Lower-case letters, digits and dashes; starts with a letter." });
 
 export const VersionName = z
-  .union([z.string(), z.int().nonnegative()])
+  .union([z.string(), z.int().nonnegative()], {
+    error: ({ input }) =>
+      input === undefined
+        ? "missing, and required: the name of a version"
+        : `version ${JSON.stringify(input)} must be a word or a whole number: put it in quotes`,
+  })
   .transform(String)
   .refine((name) => /^[a-z0-9][a-z0-9._-]{0,62}$/.test(name), {
     error: ({ input }) =>
@@ -21,42 +27,66 @@ export const VersionName = z
   })
   .meta({ description: "A version of a model: a word or an integer, such as `v3` or `3`." });
 
-/** Lower-case HTTP field names (RFC 9110 section 5.1 token, without upper case). */
+/**
+ * Lower-case HTTP field names (RFC 9110 section 5.1 token, without upper case), without the
+ * underscores that an Envoy at the edge drops.
+ */
 export const HeaderName = z
   .string()
-  .regex(/^[a-z0-9!#$%&'*+.^_`|~-]{1,128}$/, {
+  .regex(/^[a-z0-9!#$%&'*+.^`|~-]{1,128}$/, {
     error: ({ input }) =>
-      `header name ${JSON.stringify(input)} would be refused by Envoy: use a lower-case HTTP token such as x-user-id, without ":" or spaces`,
+      `header name ${JSON.stringify(input)} would be refused by Envoy: use a lower-case HTTP token such as x-user-id, without ":", "_" or spaces`,
   })
   .refine((name) => !SET_BY_WEIR.has(name), {
     error: ({ input }) =>
       `header ${String(input)} is set by Weir, and extproc strips what a client sends under it: use another name`,
   })
+  // Neither is ever logged, so a decision that depends on one could not be replayed.
+  .refine((name) => name !== "cookie" && name !== HEADER.overrideToken, {
+    error: ({ input }) =>
+      input === "cookie"
+        ? "header cookie holds every cookie of a client: name the one you need under units or context, { cookie: NAME }"
+        : `header ${String(input)} holds a secret, and only the signature of an override is read from it: use another name`,
+  })
   .meta({ description: "Lower-case HTTP header name; pseudo-headers are not allowed." });
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
+const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/;
+const MAX_DURATION_MS = 744 * 3_600_000;
+
+function millisecondsIn(text: string): number {
+  const [, number = "", unit = ""] = DURATION.exec(text) ?? [];
+  return Number.parseFloat(number) * (UNIT_MS[unit] ?? Number.NaN);
+}
+
 /** Parses `250ms`, `1.5s`, `2m`, `1h` to milliseconds. */
 export const Duration = z
   .string()
-  .regex(/^\d+(\.\d+)?(ms|s|m|h)$/, {
+  .regex(DURATION, {
     error: ({ input }) =>
       `duration ${JSON.stringify(input)} must be a number and a unit: 250ms, 1.5s, 2m or 1h`,
+    abort: true,
   })
-  .transform((text) => {
-    const unit = /[a-z]+$/.exec(text)?.[0] ?? "ms";
-    return Number.parseFloat(text) * (UNIT_MS[unit] ?? 1);
+  .refine((text) => millisecondsIn(text) >= 1 && millisecondsIn(text) <= MAX_DURATION_MS, {
+    error: ({ input }) => `duration ${String(input)} must be between 1ms and 744h`,
   })
-  .refine((ms) => ms >= 1 && ms <= 31 * 24 * 3_600_000, {
-    error: "duration must be between 1ms and 744h",
-  })
+  .transform(millisecondsIn)
   .meta({ description: "A duration such as `250ms`, `1.5s`, `2m` or `1h`." });
 
 export const BasisPoints = z
-  .int()
-  .min(0, { error: ({ input }) => `${String(input)} is below 0 basis points` })
+  .int({
+    error: ({ input }) =>
+      input === undefined
+        ? "missing, and required: basis points, where 10000 is everyone"
+        : `${shown(input)} must be a whole number of basis points: 100 is 1 %`,
+  })
+  .min(0, {
+    error: ({ input }) => `${String(input)} is below 0 basis points, which is nobody: raise it`,
+  })
   .max(BUCKET_COUNT, {
-    error: ({ input }) => `${String(input)} is over 10000 basis points, which is everyone`,
+    error: ({ input }) =>
+      `${String(input)} is over 10000 basis points, which is everyone: lower it`,
   })
   .meta({ description: "Basis points of 10,000: 100 is 1 %." });
 
@@ -79,8 +109,9 @@ export const Address = z
       .string()
       .min(1)
       .max(253)
-      .regex(/^[A-Za-z0-9._:-]+$/, {
-        error: ({ input }) => `${JSON.stringify(input)} is not a host name or an IP address`,
+      .regex(/^([A-Za-z0-9._-]+|[0-9A-Fa-f.]*(:[0-9A-Fa-f.]*){2,})$/, {
+        error: ({ input }) =>
+          `${JSON.stringify(input)} is not a host name or an IP address: write no scheme and no path, and the port under port`,
       })
       .meta({ description: "DNS name or IP address of the pods." }),
     port: z.int().min(1).max(65_535).meta({ description: "TCP port." }),

@@ -24,8 +24,10 @@ export type EchoUpstream = {
   /** What it was sent, in order of arrival of the last byte. */
   readonly received: ReceivedRequest[];
   /** Changes the answer; the first one is an empty 200. */
-  answerWith(answer: EchoAnswer): void;
-  close(): Promise<void>;
+  readonly answerWith: (answer: EchoAnswer) => void;
+  /** Holds requests open; the function it gives back answers them with an empty 200. */
+  readonly hold: () => () => void;
+  readonly close: () => Promise<void>;
 };
 
 /** A pod that records what reaches it, on a free loopback port. */
@@ -65,6 +67,14 @@ export async function startEchoUpstream(
     received,
     answerWith: (next) => {
       answer = next;
+    },
+    hold: () => {
+      let release = (): void => undefined;
+      const released = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      answer = () => released.then(() => ({}));
+      return release;
     },
     close: () =>
       new Promise((resolve) => {

@@ -31,24 +31,31 @@ export type SideStream = {
 
 export type ExtProcClient = {
   open(metadata?: Readonly<Record<string, string>>): SideStream;
+  /** Resets what is still open. */
   close(): void;
 };
 
-/** Each client has its own connection, as each Envoy worker has. */
+/** Each client has its own connections, as each Envoy worker has; several addresses take turns. */
 export function extProcClient(address: string): ExtProcClient {
   const client = new Client(address, credentials.createInsecure(), {
     "grpc.use_local_subchannel_pool": 1,
     "grpc.enable_channelz": 0,
+    "grpc.service_config": '{"loadBalancingConfig":[{"round_robin":{}}]}',
   });
+  const open = new Set<ClientDuplexStream<Buffer, Buffer>>();
   return {
     open: (metadata = {}) => {
       const fields = new Metadata();
       for (const [key, value] of Object.entries(metadata)) fields.set(key, value);
       const asTheyAre = (bytes: Buffer) => bytes;
       const path = `/${EXT_PROC_SERVICE}/Process`;
-      return sideStream(client.makeBidiStreamRequest(path, asTheyAre, asTheyAre, fields));
+      const call = client.makeBidiStreamRequest(path, asTheyAre, asTheyAre, fields);
+      open.add(call);
+      call.once("status", () => open.delete(call));
+      return sideStream(call);
     },
     close: () => {
+      for (const call of open) call.cancel();
       client.close();
     },
   };

@@ -94,6 +94,7 @@ class JsonlLog<Event> implements EventLog<Event> {
 
   #flushLater(): void {
     this.#timer ??= setTimeout(() => {
+      this.#buffer.seal();
       this.#flush();
     }, this.#flushIntervalMs);
   }
@@ -113,15 +114,15 @@ class JsonlLog<Event> implements EventLog<Event> {
     this.#giveUpAtMs = clock.monotonicMs() + closeTimeoutMs;
     clearTimeout(this.#timer);
     await this.#draining;
+    this.#buffer.seal();
     await this.#drain();
     if (this.#buffer.lines > 0) onDrop(this.#buffer.lines);
     await this.#writer.close().catch(onError);
   }
 
-  /** Writes all that is buffered now; a disk that refuses is tried again, and again. Never rejects. */
+  /** Writes every sealed chunk; a disk that refuses is tried again, and again. Never rejects. */
   async #drain(): Promise<void> {
     let retryMs = RETRY_FIRST_MS;
-    this.#buffer.seal();
     for (let chunk = this.#buffer.first(); chunk !== undefined; chunk = this.#buffer.first()) {
       try {
         await this.#writer.write(chunk);

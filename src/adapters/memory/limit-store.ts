@@ -19,24 +19,25 @@ export function memoryLimitStore(maxKeys: number): LimitStore & { size(): number
     const [oldest] = tatByKey.keys();
     if (oldest !== undefined) tatByKey.delete(oldest);
   };
-  const askAll = (charges: readonly Charge[], limits: Limits, nowMs: number) =>
-    charges.map((charge) => {
+  // Milliseconds since the epoch would lose what a quota of a million units a second adds per
+  // unit; milliseconds since the first charge do not.
+  let originMs: number | undefined;
+  const askAll = (charges: readonly Charge[], limits: Limits, nowMs: number): readonly Asked[] => {
+    const sinceMs = nowMs - (originMs ??= nowMs);
+    const asked = charges.map((charge) => {
       const limit = limits.get(charge.limit);
       invariant(limit !== undefined, `limit ${charge.limit} belongs to the policy in force`);
-      return { charge, limit, admission: ask(charge, limit, tatByKey.get(charge.key), nowMs) };
+      return ask(charge, limit, tatByKey.get(charge.key) ?? sinceMs, sinceMs);
     });
+    return asked.some(isRefusal) ? asked.map(uncharged) : asked;
+  };
   return {
     size: () => tatByKey.size,
     peek: (charges, limits, nowMs) => askAll(charges, limits, nowMs).map(verdictOf),
     charge(charges, limits, nowMs) {
       const asked = askAll(charges, limits, nowMs);
-      const refused = asked.some(
-        ({ limit, admission }) => limit.enforce && admission.kind === "limited",
-      );
-      if (!refused) {
-        for (const { charge, admission } of asked) {
-          if (admission.kind === "admitted") remember(charge.key, admission.tatMs);
-        }
+      for (const { charge, tatMs } of asked) {
+        if (tatMs !== undefined) remember(charge.key, tatMs);
       }
       return asked.map(verdictOf);
     },
@@ -48,23 +49,35 @@ type Asked = {
   readonly charge: Charge;
   readonly limit: CompiledLimit;
   readonly admission: Admission;
+  /** What the quota would be if nothing were charged. */
+  readonly before: Admission;
+  /** What to store; undefined: nothing is charged. */
+  readonly tatMs: number | undefined;
 };
 
-function ask(
-  charge: Charge,
-  limit: CompiledLimit,
-  tatMs: number | undefined,
-  nowMs: number,
-): Admission {
-  if (charge.rejectMissing === true) {
-    return {
-      kind: "limited",
-      retryAfterMs: limit.periodMs,
-      remaining: 0,
-      resetAfterMs: limit.periodMs,
-    };
-  }
-  return admit(tatMs ?? 0, limit, charge.cost, nowMs);
+function ask(charge: Charge, limit: CompiledLimit, tatMs: number, nowMs: number): Asked {
+  const before = admit(tatMs, limit, 0, nowMs);
+  const admission =
+    charge.rejectMissing === true ? refusal(limit) : admit(tatMs, limit, charge.cost, nowMs);
+  const next = admission.kind === "admitted" ? admission.tatMs : undefined;
+  return { charge, limit, admission, before, tatMs: next };
+}
+
+/** Nothing to charge, and no time at which it would pass: the caller has to name itself. */
+const refusal = ({ periodMs }: CompiledLimit): Admission => ({
+  kind: "limited",
+  retryAfterMs: periodMs,
+  remaining: 0,
+  resetAfterMs: periodMs,
+});
+
+const isRefusal = ({ limit, admission }: Asked) => limit.enforce && admission.kind === "limited";
+
+/** All or nothing: beside a refusal, what would have passed keeps its quota. */
+function uncharged(asked: Asked): Asked {
+  return asked.admission.kind === "admitted"
+    ? { ...asked, admission: asked.before, tatMs: undefined }
+    : asked;
 }
 
 function verdictOf({ charge, limit, admission }: Asked): LimitVerdict {

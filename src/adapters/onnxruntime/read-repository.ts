@@ -89,7 +89,7 @@ function versionFolder(directory: string, version: string, manifest: ModelManife
 type ManifestRead = {
   readonly manifest?: ModelManifest;
   readonly issues: readonly string[];
-  locate(path: readonly (string | number)[]): string;
+  readonly locate: (path: readonly (string | number)[]) => string;
 };
 
 /** A model without a manifest is served with every default. */

@@ -52,7 +52,11 @@ export class SessionInstance {
   /** Loads and warms up; rejects with the reason when the model cannot be served. */
   start(): Promise<Specs> {
     return new Promise((resolve, reject) => {
-      const worker = new Worker(WORKER_FILE, { workerData: this.#parts.definition });
+      const worker = new Worker(WORKER_FILE, {
+        workerData: this.#parts.definition,
+        // Flags such as --input-type or --inspect are for the main thread only.
+        execArgv: [],
+      });
       this.#worker = worker;
       worker.on("message", (message: FromWorker) => {
         switch (message.kind) {
@@ -81,7 +85,8 @@ export class SessionInstance {
         lastError = error;
       });
       worker.on("exit", (exitCode) => {
-        reject(new Error(`its worker ended with code ${exitCode}`, { cause: lastError }));
+        const because = lastError instanceof Error ? `: ${lastError.message}` : "";
+        reject(new Error(`its worker ended with code ${exitCode}${because}`));
         if (this.#worker === worker) this.#ended(exitCode, lastError);
       });
     });

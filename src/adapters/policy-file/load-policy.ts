@@ -3,6 +3,7 @@ import { expressionIssues } from "../../core/policy/expression-issues.js";
 import { compilePolicy } from "../../core/policy/compile-policy.js";
 import type { CompiledPolicy } from "../../core/policy/compiled-policy.js";
 import { policyWarnings } from "../../core/policy/policy-warnings.js";
+import { API_VERSION } from "../../schema/policy.js";
 import type { PolicyIssue } from "../../schema/policy.js";
 import { validatePolicy } from "../../schema/validate-policy.js";
 import { readYaml } from "../yaml/read-yaml.js";
@@ -43,11 +44,16 @@ export function parsePolicy(
   }
   const document = readYaml(file, text);
   if (document.issues.length > 0) return refused(document.issues);
+  if (document.value === null || document.value === undefined) {
+    return refused([
+      `${file}:1:1 the file holds no document: write a policy, apiVersion: ${API_VERSION}, kind: ServingPolicy`,
+    ]);
+  }
   const lines = (issues: readonly PolicyIssue[]) =>
     issues
       .map(({ path, message }) => `${document.locate(path)} ${pathText(path)}${message}`)
       .sort(byPosition);
-  const validated = validatePolicy(document.value ?? {});
+  const validated = validatePolicy(document.value);
   if (validated.kind === "invalid") {
     return refused(lines([...validated.issues, ...expressionIssues(validated.parts)]));
   }

@@ -10,9 +10,9 @@ export type WatchEvents = {
 
 export type WatchedPolicy = {
   /** The policy in force: one immutable object, swapped whole. */
-  current(): CompiledPolicy;
+  readonly current: () => CompiledPolicy;
   /** Mistakes of the newest file when it was refused; null when the file is in force. */
-  refused(): readonly string[] | null;
+  readonly refused: () => readonly string[] | null;
   close(): void;
 };
 
@@ -38,6 +38,7 @@ export async function watchPolicy(
   let closed = false;
   let timer: NodeJS.Timeout | undefined;
   const swap = (loaded: LoadedPolicy) => {
+    if (closed) return;
     if (loaded.kind === "refused") {
       refused = loaded.mistakes;
       events.onRefused(loaded.mistakes);

@@ -11,7 +11,7 @@ export type CheckResult = {
 export function checkVersion(
   { host, port }: ModelVersion["address"],
   { path, timeout: timeoutMs }: HealthCheck,
-): { readonly result: Promise<CheckResult>; cancel(): void } {
+): { readonly result: Promise<CheckResult>; readonly cancel: () => void } {
   const asked = request({
     host,
     port,

@@ -86,11 +86,14 @@ function stateBefore(poll: Poll | undefined, { address }: Target): HealthState {
 function startPoll(
   target: Target,
   state: HealthState,
-  { random, onChange }: { readonly random: Random; onChange(change: HealthChange): void },
+  {
+    random,
+    onChange,
+  }: { readonly random: Random; readonly onChange: (change: HealthChange) => void },
 ): Poll {
   const { model, version, address, health } = target;
   let timer: NodeJS.Timeout | undefined;
-  let cancel = () => undefined as void;
+  let cancel: () => void = () => undefined;
   let isStopped = false;
   const poll = {
     target,

@@ -1,11 +1,11 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } from "yaml";
-import type { Document, Node } from "yaml";
+import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, visit } from "yaml";
+import type { Document, Node, YAMLError } from "yaml";
 
 export type YamlText = {
   /** The document as plain values; undefined when it has issues. */
   readonly value: unknown;
   /** `file:line:column` of what the path names: a map entry at its key, a list item at its start. */
-  locate(path: readonly (string | number)[]): string;
+  readonly locate: (path: readonly (string | number)[]) => string;
   /** What makes the text no valid YAML document, each with its position. */
   readonly issues: readonly string[];
 };
@@ -20,18 +20,65 @@ export function readYaml(file: string, text: string): YamlText {
     const { line, col } = lines.linePos(offset);
     return `${file}:${line}:${col}`;
   };
-  const issues = [...document.errors, ...document.warnings].map(
-    ({ pos, message }) => `${at(pos[0])} ${message}`,
+  const issues = syntaxIssues(document, text).map(
+    ({ offset, message }) => `${at(offset)} ${message}`,
   );
   let value: unknown;
   if (issues.length === 0) {
     try {
       value = document.toJS({ maxAliasCount: MAX_ALIAS_COUNT });
-    } catch (error) {
-      issues.push(`${at(0)} ${error instanceof Error ? error.message : "cannot be read"}`);
+    } catch {
+      // What is left to go wrong in a document without other issues.
+      issues.push(
+        `${at(0)} aliases (*name) stand for more than ${MAX_ALIAS_COUNT} values: write them out`,
+      );
     }
   }
   return { value, issues, locate: (path) => at(offsetOf(document, path)) };
+}
+
+type Issue = { readonly offset: number; readonly message: string };
+
+function syntaxIssues(document: Document, text: string): readonly Issue[] {
+  const errors = [...document.errors, ...document.warnings].map((error) => ({
+    offset: error.pos[0],
+    message: messageOf(error, text),
+  }));
+  // The parser reports every level that it could not leave.
+  const tooDeep = errors.findLast(({ message }) => message.includes("call stack"));
+  if (tooDeep !== undefined) return [{ ...tooDeep, message: "nested too deeply to be read" }];
+  return errors.length > 0 ? errors : nodeIssues(document);
+}
+
+function messageOf({ code, message, pos }: YAMLError, text: string): string {
+  if (code === "DUPLICATE_KEY") {
+    const [key = ""] = /^("[^"]*"|'[^']*'|[^\s:,{}]+)/.exec(text.slice(pos[0])) ?? [];
+    return `key ${key} is there twice: remove one`;
+  }
+  if (code === "MULTIPLE_DOCS") return "a second YAML document begins: write one document per file";
+  return message;
+}
+
+/** What YAML allows and plain values cannot hold. */
+function nodeIssues(document: Document): readonly Issue[] {
+  const issues: Issue[] = [];
+  const report = (node: Node, message: string) =>
+    issues.push({ offset: node.range?.[0] ?? 0, message });
+  visit(document, {
+    Alias(_, alias, ancestors) {
+      const target = alias.resolve(document);
+      if (target === undefined) {
+        report(alias, `alias *${alias.source} has no anchor &${alias.source} before it`);
+      } else if (ancestors.includes(target)) {
+        report(alias, `alias *${alias.source} stands inside its own anchor: write it out`);
+      }
+    },
+    Pair(_, { key }) {
+      if (isMap(key) || isSeq(key)) report(key, "a key must be one word, not a list or a map");
+      if (isScalar(key) && key.value === "__proto__") report(key, 'key "__proto__" is not allowed');
+    },
+  });
+  return issues;
 }
 
 /** A path that leads nowhere is located at its nearest existing ancestor. */

@@ -10,6 +10,8 @@ export type QueuedRequest = {
   /** 1 is the most urgent; 0 is unset. */
   readonly priority: number;
   readonly tenant: string;
+  /** Its batch failed before: it runs by itself, and waits for nobody. */
+  readonly alone: boolean;
 };
 
 export type QueueView<Request extends QueuedRequest> = {
@@ -60,7 +62,8 @@ export function sizeAndWindow(limits: BatchLimits): DecideBatch {
     for (const group of groupsByShape(live)) {
       const { requests, closed } = fill(group, limits.maxBatchSize);
       const windowEndsAtMs = (group[0]?.enqueuedAtMs ?? nowMs) + limits.maxQueueDelayMs;
-      if (closed || windowEndsAtMs <= nowMs) return { refuse, next: { kind: "run", requests } };
+      if (closed || group[0]?.alone === true || windowEndsAtMs <= nowMs)
+        return { refuse, next: { kind: "run", requests } };
       dueAtMs = Math.min(dueAtMs, windowEndsAtMs);
     }
     return { refuse, next: waitUntil(dueAtMs) };
@@ -75,13 +78,19 @@ function waitUntil(untilMs: number) {
 
 /** Groups in order of their oldest request, so that no shape can starve another. */
 function groupsByShape<Request extends QueuedRequest>(requests: readonly Request[]): Request[][] {
-  const groups = new Map<string, Request[]>();
+  const groups: Request[][] = [];
+  const byShape = new Map<string, Request[]>();
   for (const request of requests) {
-    const group = groups.get(request.shapeKey);
-    if (group === undefined) groups.set(request.shapeKey, [request]);
-    else group.push(request);
+    const group = request.alone ? undefined : byShape.get(request.shapeKey);
+    if (group !== undefined) {
+      group.push(request);
+      continue;
+    }
+    const started = [request];
+    groups.push(started);
+    if (!request.alone) byShape.set(request.shapeKey, started);
   }
-  return [...groups.values()];
+  return groups;
 }
 
 /** The longest prefix that fits. A request too big for an empty batch runs alone. */

@@ -1,8 +1,13 @@
 import { Environment } from "@marcbachmann/cel-js";
 import type { Context } from "../../schema/unit.js";
-import { headersNamedIn, refusalOf } from "./syntax.js";
+import { headersNamedIn, mentions, refusalOf } from "./syntax.js";
 
-/** What an expression can see; a missing entry makes reading it an error, which means "no". */
+type Attributes = ReadonlyMap<string, string | number | boolean>;
+
+/**
+ * What an expression can see; a missing entry makes reading it an error, which means "no". Maps,
+ * because a plain object has a `constructor` and a `toString` that no policy declared.
+ */
 export type CelContext = {
   readonly request: {
     readonly method: string;
@@ -10,10 +15,10 @@ export type CelContext = {
     readonly host: string;
     readonly headers: ReadonlyMap<string, string>;
   };
-  readonly unit: Readonly<Record<string, string>>;
-  readonly device: Readonly<Record<string, string | number | boolean>>;
-  readonly geo: Readonly<Record<string, string | number | boolean>>;
-  readonly features: Readonly<Record<string, string | number | boolean>>;
+  readonly unit: ReadonlyMap<string, string>;
+  readonly device: Attributes;
+  readonly geo: Attributes;
+  readonly features: Attributes;
 };
 
 export type CelVerdict = "yes" | "no" | "error";
@@ -21,6 +26,8 @@ export type CompiledExpression = {
   readonly text: string;
   /** Header names the expression reads; lower-case. */
   readonly headers: readonly string[];
+  /** It reads device.mobile, device.platform or a declared attribute of the device. */
+  readonly readsDevice: boolean;
   evaluate(context: CelContext): CelVerdict;
 };
 
@@ -61,7 +68,7 @@ export function compileExpression(
   if (!checked.valid) {
     const [message = "does not compile"] = (checked.error?.message ?? "").split("\n");
     const column = (checked.error?.range?.start ?? 0) + 1;
-    return { error: `CEL does not compile at character ${column}: ${message}` };
+    return { error: `CEL does not compile at character ${column}: ${withRemedy(message)}` };
   }
   if (checked.type !== "bool") {
     return { error: `CEL must give a bool, this gives ${String(checked.type)}` };
@@ -70,8 +77,24 @@ export function compileExpression(
   const refusal = refusalOf(program.ast);
   if (refusal !== null) return { error: refusal };
   return {
-    expression: { text, headers: headersNamedIn(program.ast), evaluate: evaluator(program) },
+    expression: {
+      text,
+      headers: headersNamedIn(program.ast),
+      readsDevice: mentions(program.ast, "device"),
+      evaluate: evaluator(program),
+    },
   };
+}
+
+const REMEDIES: readonly (readonly [RegExp, string])[] = [
+  [/^Unknown variable/, "there are request, unit, device, geo and features"],
+  [/^No such key/, "declare it under units or context"],
+  [/double.*int|int.*double/, "a number attribute is a double, write 5.0 for 5"],
+];
+
+function withRemedy(message: string): string {
+  const remedy = REMEDIES.find(([pattern]) => pattern.test(message));
+  return remedy === undefined ? message : `${message} (${remedy[1]})`;
 }
 
 function evaluator(program: (context: Record<string, unknown>) => unknown) {

@@ -32,13 +32,18 @@ export function celContextOf(
     const values = facts.headers.values(name);
     if (values.length > 0) headers.set(name, values.join(", "));
   }
-  const unit: Record<string, string> = {};
-  for (const [name, reading] of units) if (reading.kind === "unit") unit[name] = reading.id;
-  const families = { device: builtInDevice(facts.headers), geo: {}, features: {} };
+  const unit = new Map<string, string>();
+  for (const [name, reading] of units) if (reading.kind === "unit") unit.set(name, reading.id);
+  const families = {
+    device: builtInDevice(facts.headers),
+    geo: new Map<string, Value>(),
+    features: new Map<string, Value>(),
+  };
   for (const attribute of attributes) {
     const value = attributeOf(attribute, facts.headers);
-    const family: Record<string, Value> = families[attribute.family];
-    if (value !== undefined) family[attribute.name] = value;
+    // An attribute that is declared replaces the built-in one, also where it is absent.
+    if (value === undefined) families[attribute.family].delete(attribute.name);
+    else families[attribute.family].set(attribute.name, value);
   }
   const { method, path, host } = facts;
   return { request: { method, path, host, headers }, unit, ...families };
@@ -70,17 +75,17 @@ function read(text: string, type: CompiledAttribute["type"]): Value | undefined 
   }
 }
 
-function builtInDevice(headers: HeaderView): Record<string, Value> {
-  const device: Record<string, Value> = {};
+function builtInDevice(headers: HeaderView): Map<string, Value> {
+  const device = new Map<string, Value>();
   const [mobile] = headers.values(MOBILE_HINT);
   const [platform] = headers.values(PLATFORM_HINT);
   const [agent] = headers.values(USER_AGENT);
-  if (mobile === "?1" || mobile === "?0") device["mobile"] = mobile === "?1";
-  else if (agent !== undefined) device["mobile"] = agent.includes("Mobi");
-  if (platform !== undefined) device["platform"] = platform.replaceAll('"', "");
+  if (mobile === "?1" || mobile === "?0") device.set("mobile", mobile === "?1");
+  else if (agent !== undefined) device.set("mobile", agent.includes("Mobi"));
+  if (platform !== undefined) device.set("platform", platform.replaceAll('"', ""));
   else if (agent !== undefined) {
     const known = PLATFORMS.find(([pattern]) => pattern.test(agent));
-    if (known !== undefined) device["platform"] = known[1];
+    if (known !== undefined) device.set("platform", known[1]);
   }
   return device;
 }

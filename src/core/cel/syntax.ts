@@ -1,4 +1,5 @@
 import type { ASTNode } from "@marcbachmann/cel-js";
+import { HeaderName } from "../../schema/values.js";
 
 /**
  * Envoy forwards only the headers a policy names, so an expression must name each header with a
@@ -13,6 +14,14 @@ export function headersNamedIn(root: ASTNode): readonly string[] {
   return [...names].sort();
 }
 
+export function mentions(root: ASTNode, variable: string): boolean {
+  let found = false;
+  visit(root, (node) => {
+    found ||= node.op === "id" && node.args === variable;
+  });
+  return found;
+}
+
 /** Why the expression cannot be used on the request path, with the remedy; null when it can. */
 export function refusalOf(root: ASTNode): string | null {
   const refusals: string[] = [];
@@ -23,11 +32,7 @@ export function refusalOf(root: ASTNode): string | null {
     if (node.op === "." && isRequest(node.args[0]) && node.args[1] !== "headers") unnamed--;
     const name = headerNameIn(node);
     if (name !== undefined) unnamed--;
-    if (name !== undefined && name !== name.toLowerCase()) {
-      refusals.push(
-        `CEL reads header ${JSON.stringify(name)}: header names are lower-case, write ${JSON.stringify(name.toLowerCase())}`,
-      );
-    }
+    if (name !== undefined) refusals.push(...headerRefusals(name));
     if ((node.op === "rcall" || node.op === "call") && node.args[0] === "matches") {
       refusals.push(
         "CEL matches() is refused: a header that a client chooses could make a regular expression take exponential time; use startsWith, endsWith, contains or in",
@@ -40,6 +45,17 @@ export function refusalOf(root: ASTNode): string | null {
     );
   }
   return refusals[0] ?? null;
+}
+
+/** An expression may read what a policy may name, under the same rules. */
+function headerRefusals(name: string): readonly string[] {
+  if (name !== name.toLowerCase()) {
+    return [
+      `CEL reads header ${JSON.stringify(name)}: header names are lower-case, write ${JSON.stringify(name.toLowerCase())}`,
+    ];
+  }
+  const issues = HeaderName.safeParse(name).error?.issues ?? [];
+  return issues.map(({ message }) => `CEL reads a header it may not: ${message}`);
 }
 
 /** The header that this very node reads by a literal name. */

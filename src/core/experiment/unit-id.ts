@@ -44,6 +44,13 @@ export function valuesOf(source: Source, headers: HeaderView): readonly string[]
   return "header" in source ? headers.values(source.header) : cookieValues(headers, source.cookie);
 }
 
+/** A cookie pair that reads back as this value, whatever quotes and spaces it holds. */
+export function cookiePair(name: string, value: string): string {
+  return unquoted(value.trim()) === value ? `${name}=${value}` : `${name}="${value}"`;
+}
+
+const unquoted = (text: string) => (/^".*"$/s.test(text) ? text.slice(1, -1) : text);
+
 /** Values of one cookie (RFC 6265 section 4.2.1), quotes removed. */
 export function cookieValues(headers: HeaderView, name: string): readonly string[] {
   const found: string[] = [];
@@ -52,7 +59,7 @@ export function cookieValues(headers: HeaderView, name: string): readonly string
       const equals = pair.indexOf("=");
       if (equals < 0 || pair.slice(0, equals).trim() !== name) continue;
       const value = pair.slice(equals + 1).trim();
-      found.push(/^".*"$/.test(value) ? value.slice(1, -1) : value);
+      found.push(unquoted(value));
     }
   }
   return found;

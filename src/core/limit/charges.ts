@@ -1,3 +1,5 @@
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
 import type { CompiledLimitRule } from "../policy/compiled-policy.js";
 import type { RequestFacts } from "../routing/facts.js";
 import type { Charge } from "../routing/decision.js";
@@ -20,12 +22,18 @@ export function chargeOf(rule: CompiledLimitRule, inputs: ChargeInputs): Charge 
   if (!complete && rule.missing === "skip") return null;
   const cost = costOf(rule, inputs.facts);
   // Values hold no line feed: HTTP forbids it in headers, and a unit with one is invalid.
-  const key = [rule.name, ...parts.map((part) => (part === undefined ? "-" : `=${part}`))].join(
-    "\n",
-  );
+  const key = [rule.name, ...parts.map(keyText)].join("\n");
   return complete || rule.missing === "shared"
     ? { limit: rule.name, key, cost }
     : { limit: rule.name, key, cost, rejectMissing: true };
+}
+
+/** Longest value that a key holds as it is, in UTF-16 code units: a store holds many keys. */
+const MAX_PART_LENGTH = 256;
+
+function keyText(part: string | undefined): string {
+  if (part === undefined) return "-";
+  return part.length <= MAX_PART_LENGTH ? `=${part}` : `#${bytesToHex(sha256(utf8ToBytes(part)))}`;
 }
 
 /** A client cannot make itself cheaper: what is no number above zero counts as the maximum. */

@@ -28,13 +28,15 @@ export type Admission =
  * Asks whether `cost` units may pass now. Changes nothing: the caller stores `tatMs`.
  * Never admits more than `burst + requests * t / periodMs` in any span of t milliseconds.
  *
- * @param tatMs  the key's stored time; 0 (or any time past) for a key never seen
+ * @param tatMs  the key's stored time; `nowMs` (or any time past) for a key never seen
  */
 export function admit(tatMs: number, quota: Quota, cost: number, nowMs: number): Admission {
   const emissionMs = quota.periodMs / quota.requests;
-  const fromMs = Math.max(tatMs, nowMs);
-  const nextMs = fromMs + cost * emissionMs;
   const capacityMs = quota.burst * emissionMs;
+  // A time past the capacity is none that this quota gave out at this clock: the clock was set
+  // back, or a reload made the quota smaller. It counts as spent, and does not lock the key out.
+  const fromMs = Math.min(Math.max(tatMs, nowMs), nowMs + capacityMs);
+  const nextMs = fromMs + cost * emissionMs;
   // A tolerance of a millionth of a unit: 10 * 0.1 must fit in a burst of 1.
   const excessMs = nextMs - nowMs - capacityMs;
   if (excessMs > emissionMs * 1e-6) {

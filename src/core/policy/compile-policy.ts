@@ -48,7 +48,12 @@ export function compilePolicy(
       name: policy.metadata.name,
       version: policyVersion(policy),
       models: [...models].sort((left, right) => right.pathPrefix.length - left.pathPrefix.length),
-      units: new Map(Object.entries(policy.units).map(([name, unit]) => [name, unit.from])),
+      // Sorted, since the order of keys in the file is no part of the policy's version.
+      units: new Map(
+        Object.keys(policy.units)
+          .sort()
+          .map((name) => [name, policy.units[name]?.from ?? []]),
+      ),
       attributes: compileAttributes(policy),
       limits: new Map(policy.limits.map((limit) => [limit.name, compileQuota(limit)])),
       residency,
@@ -64,15 +69,26 @@ function expressionCompiler(
   issues: PolicyIssue[],
   expressions: CompiledExpression[],
 ): Compile {
+  // A limit without `models` belongs to every model: compiled, and reported, once.
+  const compiled = new Map<string, CompiledExpression>();
   return (text, path) => {
+    const place = path.join(".");
+    const known = compiled.get(place);
+    if (known !== undefined) return known;
+    const expression = compileAt(text, path);
+    compiled.set(place, expression);
+    return expression;
+  };
+
+  function compileAt(text: string, path: Path): CompiledExpression {
     const result = compileExpression(environment, text);
     if ("expression" in result) {
       expressions.push(result.expression);
       return result.expression;
     }
     issues.push({ path, message: result.error });
-    return { text, headers: [], evaluate: () => "error" };
-  };
+    return { text, headers: [], readsDevice: false, evaluate: () => "error" };
+  }
 }
 
 function compileModel(policy: Policy, model: Model, compile: Compile): CompiledModel {

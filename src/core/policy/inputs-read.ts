@@ -19,7 +19,7 @@ export function inputsRead(
     else headers.add(source.header);
   }
   if (cookies.size > 0) headers.add("cookie");
-  if (expressions.some(({ text }) => text.includes("device."))) {
+  if (expressions.some(({ readsDevice }) => readsDevice)) {
     for (const name of BUILT_IN_DEVICE_HEADERS) headers.add(name);
   }
   for (const limit of policy.limits) {

@@ -223,7 +223,7 @@ function chargesOf(
     .filter((charge) => charge !== null);
 }
 
-/** Drawn from the first unit that is known, so that a caller samples alike on every retry. */
+/** Drawn from the first unit, by name, that is known, so that a caller samples alike on every retry. */
 function seedFor(policy: CompiledPolicy, model: CompiledModel, { unit }: Reading): number | null {
   for (const name of policy.units.keys()) {
     const reading = unit(name);

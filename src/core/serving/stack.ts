@@ -1,6 +1,6 @@
 import { invariant } from "../invariant.js";
 import { numericArray } from "./tensor.js";
-import type { NumericArray, Tensor, TensorData } from "./tensor.js";
+import type { Tensor, TensorData } from "./tensor.js";
 
 /** Stacks tensors, which agree in all but the first axis, along it. */
 export function stack(tensors: readonly Tensor[]): Tensor {
@@ -44,6 +44,6 @@ export function unstack(tensor: Tensor, sizes: readonly number[]): readonly Tens
   return sizes.map((size) => {
     const data = tensor.data.slice(from * rowLength, (from + size) * rowLength);
     from += size;
-    return { ...tensor, shape: [size, ...rest], data: data as NumericArray | string[] };
+    return { ...tensor, shape: [size, ...rest], data };
   });
 }

@@ -3,13 +3,19 @@ import type { PolicyParts } from "../validate-policy.js";
 import { issue, listed, quoted } from "./issue.js";
 import type { Issues } from "./issue.js";
 
+const isWord = (part: string) => (KEY_WORDS as readonly string[]).includes(part);
+
 export function limitRules(limit: PolicyParts["limits"][number], parts: PolicyParts): Issues {
   const { key, cost, quota } = limit.value;
   const burst = quota.burst ?? quota.requests;
   const experiments = parts.names("experiments");
   const issues = key.flatMap((part, at) => {
     if (typeof part === "string") {
-      return parts.units.has(part) || (KEY_WORDS as readonly string[]).includes(part)
+      if (parts.units.has(part) && isWord(part)) {
+        const message = `${quoted(part)} is a unit and a word of its own in keys: rename the unit`;
+        return [issue(limit, ["key", at], message)];
+      }
+      return parts.units.has(part) || isWord(part)
         ? []
         : [
             issue(

@@ -1,6 +1,20 @@
+import type { Model } from "../model.js";
 import type { PolicyParts } from "../validate-policy.js";
 import { issue, listed, quoted } from "./issue.js";
 import type { Issues } from "./issue.js";
+
+/** Of two models with the same prefix the first in the file serves. */
+function hides(first: Model, second: Model): boolean {
+  return (
+    first.match.pathPrefix === second.match.pathPrefix &&
+    second.match.hosts.every((host) => first.match.hosts.some((pattern) => covers(pattern, host)))
+  );
+}
+
+function covers(pattern: string, host: string): boolean {
+  if (pattern === "*" || pattern === host) return true;
+  return pattern.startsWith("*.") && host.replace(/^\*/, "").endsWith(pattern.slice(1));
+}
 
 export function modelRules(model: PolicyParts["models"][number], parts: PolicyParts): Issues {
   const { value } = model;
@@ -26,6 +40,9 @@ export function modelRules(model: PolicyParts["models"][number], parts: PolicyPa
         ]
       : [],
   );
+  const hiding = parts.models
+    .slice(0, parts.models.indexOf(model))
+    .find(({ value: other }) => hides(other, value));
   const same = parts.models.find(
     ({ value: other }) =>
       other.name < value.name &&
@@ -36,6 +53,15 @@ export function modelRules(model: PolicyParts["models"][number], parts: PolicyPa
     ...known("default", value.default),
     ...known("fallback", value.fallback),
     ...twice,
+    ...(hiding === undefined || same !== undefined
+      ? []
+      : [
+          issue(
+            model,
+            ["match"],
+            `model ${quoted(value.name)} never matches: ${quoted(hiding.value.name)} has the same pathPrefix, wider hosts, and comes first; move it below`,
+          ),
+        ]),
     ...(same === undefined
       ? []
       : [

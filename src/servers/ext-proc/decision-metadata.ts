@@ -26,6 +26,7 @@ function sharedFields(decision: Decision): Struct["fields"] {
     policy: decision.policy,
     reason: decision.versionReason ?? "default",
     shadow: decision.shadow?.name ?? "",
+    override: decision.override,
   };
   const key = Object.values(shared).join("\n");
   const known = remembered.get(key);

@@ -5,7 +5,7 @@ import { RESET_BUDGET } from "./rapid-reset.js";
 /**
  * grpc-js makes its HTTP/2 server itself and hands out neither options nor sessions. While `bind`
  * runs, http2's constructors are wrapped: the server gets the reset budget (rapid-reset.ts) and we
- * learn its sessions (goaway.ts). One bind at a time, or one would undo the other's wrapping.
+ * learn its sessions (no-more-streams.ts). One bind at a time, or one would undo the other's wrapping.
  */
 export function bindWithHttp2<Bound>(bind: () => Promise<Bound>): Promise<BoundHttp2<Bound>> {
   const bound = turn.then(() => bindWrapped(bind));

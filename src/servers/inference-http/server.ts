@@ -10,8 +10,8 @@ import { inferRoute } from "./infer-route.js";
 import { metadataRoutes } from "./metadata-routes.js";
 
 export type InferenceHttpOptions = {
-  readonly host: string;
-  readonly port: number;
+  /** `HOST:PORT`; port 0 picks a free one. */
+  readonly address: string;
   readonly models: ServedModels;
   readonly infer: Infer;
   readonly clock: Clock;
@@ -26,13 +26,31 @@ export type InferenceHttpServer = { readonly address: string; close(): Promise<v
 export async function serveInferenceHttp(
   options: InferenceHttpOptions,
 ): Promise<InferenceHttpServer> {
+  const { host, port } = hostAndPort(options.address);
   const app = inferenceHttpApp(options);
-  const url = await app.listen({ host: options.host, port: options.port });
-  return { address: url.replace(/^http:\/\//, ""), close: () => app.close() };
+  try {
+    const url = await app.listen({ host, port });
+    return { address: url.replace(/^http:\/\//, ""), close: () => app.close() };
+  } catch (cause) {
+    const because = cause instanceof Error ? cause.message : String(cause);
+    const message = `cannot listen on HTTP address ${options.address}: ${because}`;
+    throw new ServiceError("dependencyDown", message, { cause });
+  }
+}
+
+function hostAndPort(address: string): { readonly host: string; readonly port: number } {
+  const [, bracketed, plain, digits] =
+    /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(address) ?? [];
+  const host = bracketed ?? plain;
+  if (host !== undefined && Number(digits) <= 65_535) return { host, port: Number(digits) };
+  throw new ServiceError(
+    "badRequest",
+    `HTTP address ${JSON.stringify(address)} must be HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080`,
+  );
 }
 
 /** Apart from `serveInferenceHttp` so that tests can inject requests. */
-export function inferenceHttpApp(options: InferenceHttpOptions): FastifyInstance {
+export function inferenceHttpApp(options: Omit<InferenceHttpOptions, "address">): FastifyInstance {
   const { models, logger, maxBodyBytes } = options;
   const app: FastifyInstance = fastify({
     bodyLimit: maxBodyBytes,

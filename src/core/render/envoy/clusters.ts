@@ -9,7 +9,7 @@ import { isIpAddress, socketAddress, typed, type HostPort } from "./protobuf.js"
 
 /** Far above any load: pods refuse what they cannot serve, and Envoy's 1024 would refuse before. */
 const UNBOUNDED = 1_000_000;
-/** Copies in flight per shadow. A hung shadow holds this many bodies and not one more. */
+/** Copies per shadow in flight, and as many waiting for a connection: what a hung shadow holds. */
 const MAX_SHADOWS_IN_FLIGHT = 256;
 
 export function clusters(policy: Policy, options: EnvoyOptions): readonly Tree[] {
@@ -69,7 +69,7 @@ const HTTP_VERSION: Readonly<Record<HttpVersion, { readonly [key: string]: Tree 
 function podCluster(name: string, address: HostPort, version: HttpVersion, limits: Tree): Tree {
   return {
     name,
-    type: discovery([address.host]),
+    ...discovery([address.host]),
     connect_timeout: "0.25s",
     lb_policy: "LEAST_REQUEST",
     load_assignment: loadAssignment(name, [socketAddress(address)]),
@@ -116,7 +116,7 @@ function outlierDetection(): Tree {
 function extProcCluster(endpoints: readonly ExtProcEndpoint[]): Tree {
   return {
     name: EXTPROC_CLUSTER,
-    type: discovery(extProcHosts(endpoints)),
+    ...discovery(extProcHosts(endpoints)),
     connect_timeout: "0.25s",
     lb_policy: "LEAST_REQUEST",
     load_assignment: loadAssignment(EXTPROC_CLUSTER, endpoints.map(extProcAddress)),
@@ -175,8 +175,10 @@ function loadAssignment(cluster: string, addresses: readonly Tree[]): Tree {
   };
 }
 
-function discovery(hosts: readonly string[]): "STATIC" | "STRICT_DNS" {
-  return hosts.every(isIpAddress) ? "STATIC" : "STRICT_DNS";
+function discovery(hosts: readonly string[]): { readonly [key: string]: Tree } {
+  if (hosts.every(isIpAddress)) return { type: "STATIC" };
+  const family = why("The default tries IPv6 first, and localhost has both.", "V4_PREFERRED");
+  return { type: "STRICT_DNS", dns_lookup_family: family };
 }
 
 function httpOptions(fields: { readonly [key: string]: Tree }): Tree {

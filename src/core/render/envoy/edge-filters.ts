@@ -1,4 +1,4 @@
-import { HEADER, METADATA_NAMESPACE, WEIR_PREFIX } from "../../../schema/headers.js";
+import { HEADER, METADATA_NAMESPACE, SET_BY_WEIR, WEIR_PREFIX } from "../../../schema/headers.js";
 import { why, type Tree } from "../rendered-document.js";
 import { typed } from "./protobuf.js";
 
@@ -11,24 +11,17 @@ const RESPONSE_HEADERS = [
   [HEADER.decision, "decision"],
 ] as const;
 
-/** On the way in: no client may pose as extproc. On the way out: what extproc wants told. */
-export function edgeHeaders(headersRead: readonly string[]): Tree {
+/**
+ * Takes forged headers away before the first route is chosen. A header_mutation filter would be
+ * too late: Envoy picks a route before the filters run, and keeps it when extproc fails open.
+ */
+export function withoutForgedHeaders(headersRead: readonly string[]): Tree {
   return {
-    name: "envoy.filters.http.header_mutation",
-    typed_config: typed("envoy.extensions.filters.http.header_mutation.v3.HeaderMutation", {
-      mutations: {
-        request_mutations: withoutForged(headersRead),
-        response_mutations: why(
-          "Filters answer in reverse order, so this sees what ext_proc set; an absent value adds no header.",
-          RESPONSE_HEADERS.map(([key, metadata]) => ({
-            append: {
-              header: { key, value: `%DYNAMIC_METADATA(${METADATA_NAMESPACE}:${metadata})%` },
-              append_action: "OVERWRITE_IF_EXISTS_OR_ADD",
-            },
-          })),
-        ),
-      },
-    }),
+    name: "envoy.http.early_header_mutation.header_mutation",
+    typed_config: typed(
+      "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+      { mutations: removals(headersRead) },
+    ),
   };
 }
 
@@ -36,15 +29,23 @@ export function edgeHeaders(headersRead: readonly string[]): Tree {
  * Removes every `x-weir-*` but what the policy reads of clients. Matchers know no exceptions, so
  * those are put aside and back; of a header that was sent twice the first line survives.
  */
-function withoutForged(headersRead: readonly string[]): readonly Tree[] {
-  const read = [...new Set(headersRead)].sort().filter((name) => name.startsWith(WEIR_PREFIX));
-  const forged = why("Clients may not forge decisions: routes match on these headers.", {
-    remove_on_match: { key_matcher: { prefix: WEIR_PREFIX } },
-  });
+function removals(headersRead: readonly string[]): readonly Tree[] {
+  const read = [...new Set(headersRead)]
+    .filter((name) => name.startsWith(WEIR_PREFIX) && !SET_BY_WEIR.has(name))
+    .sort();
+  const forged = why(
+    "Clients may not forge decisions. A filter would be too late: it runs after the first routing.",
+    {
+      remove_on_match: { key_matcher: { prefix: WEIR_PREFIX } },
+    },
+  );
   if (read.length === 0) return [forged];
   const noneAside = { remove_on_match: { key_matcher: { prefix: ASIDE } } };
   return [
-    why("The policy reads some x-weir-* of clients: put them aside, and back after the next step.", noneAside),
+    why(
+      "The policy reads some x-weir-* of clients: put them aside, and back after the next step.",
+      noneAside,
+    ),
     ...read.map((name) => copy(name, ASIDE + name)),
     forged,
     ...read.map((name) => copy(ASIDE + name, name)),
@@ -55,6 +56,26 @@ function withoutForged(headersRead: readonly string[]): readonly Tree[] {
 /** Adds nothing when `from` is absent. */
 function copy(from: string, to: string): Tree {
   return { append: { header: { key: to, value: `%REQ(${from})%` } } };
+}
+
+/** Tells the client what extproc wants told, without asking it a second time. */
+export function responseHeaders(): Tree {
+  return {
+    name: "envoy.filters.http.header_mutation",
+    typed_config: typed("envoy.extensions.filters.http.header_mutation.v3.HeaderMutation", {
+      mutations: {
+        response_mutations: why(
+          "What extproc said of the request, with no second round trip; an absent value adds nothing.",
+          RESPONSE_HEADERS.map(([key, metadata]) => ({
+            append: {
+              header: { key, value: `%DYNAMIC_METADATA(${METADATA_NAMESPACE}:${metadata})%` },
+              append_action: "OVERWRITE_IF_EXISTS_OR_ADD",
+            },
+          })),
+        ),
+      },
+    }),
+  };
 }
 
 /** A net under everything else, per Envoy and for all callers together. */

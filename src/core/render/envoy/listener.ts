@@ -1,7 +1,7 @@
 import type { Policy } from "../../../schema/policy.js";
 import { why, type Tree } from "../rendered-document.js";
 import { accessLog } from "./access-log.js";
-import { coarseLimit, edgeHeaders } from "./edge-filters.js";
+import { coarseLimit, responseHeaders, withoutForgedHeaders } from "./edge-filters.js";
 import { extProcFilter } from "./ext-proc-filter.js";
 import type { EnvoyOptions } from "./options.js";
 import { socketAddress, typed } from "./protobuf.js";
@@ -28,17 +28,24 @@ export function listener(policy: Policy, options: EnvoyOptions): Tree {
   };
 }
 
+/**
+ * There is no internal_address_config on purpose: even an empty one makes Envoy trust x-envoy-* and
+ * x-request-id of loopback and private addresses.
+ */
 function connectionManager(policy: Policy, options: EnvoyOptions): Tree {
   return typed(
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
     {
       stat_prefix: "weir",
-      use_remote_address: why("This is the edge: x-forwarded-for and x-envoy-* of clients are lies.", true),
-      internal_address_config: { unix_sockets: false },
+      use_remote_address: why(
+        "This is the edge: x-forwarded-for and x-envoy-* of clients are lies.",
+        true,
+      ),
       generate_request_id: true,
       normalize_path: why("Models match on the path, so a path must have one spelling.", true),
       merge_slashes: true,
       path_with_escaped_slashes_action: "REJECT_REQUEST",
+      early_header_mutation_extensions: [withoutForgedHeaders(options.headersRead)],
       common_http_protocol_options: {
         idle_timeout: "900s",
         headers_with_underscores_action: why(
@@ -62,11 +69,11 @@ function connectionManager(policy: Policy, options: EnvoyOptions): Tree {
 
 function httpFilters(policy: Policy, options: EnvoyOptions): readonly Tree[] {
   return [
-    edgeHeaders(options.headersRead),
     why(
       "Before any filter with per-route settings: those would be taken from the route before the decision.",
       extProcFilter(policy, options),
     ),
+    responseHeaders(),
     ...(options.maxRequestsPerSecond === null ? [] : [coarseLimit(options.maxRequestsPerSecond)]),
     {
       name: "envoy.filters.http.router",

@@ -8,7 +8,10 @@ export function seconds(ms: number): string {
 }
 
 /** A message whose type is named in the message, as google.protobuf.Any asks for. */
-export function typed(type: string, fields: { readonly [key: string]: Tree | undefined } = {}): Tree {
+export function typed(
+  type: string,
+  fields: { readonly [key: string]: Tree | undefined } = {},
+): Tree {
   return { "@type": `type.googleapis.com/${type}`, ...fields };
 }
 

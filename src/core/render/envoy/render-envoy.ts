@@ -53,7 +53,9 @@ function header(policy: Policy, options: EnvoyOptions): readonly string[] {
     ({ name, versions }) => `${name} (${versions.map((version) => version.name).join(", ")})`,
   );
   const extproc = options.extproc
-    .map((endpoint) => (endpoint.kind === "tcp" ? `${endpoint.host}:${endpoint.port}` : endpoint.path))
+    .map((endpoint) =>
+      endpoint.kind === "tcp" ? `${endpoint.host}:${endpoint.port}` : endpoint.path,
+    )
     .join(", ");
   const { host, port } = options.listener;
   const down = options.failureMode === "open" ? "the default versions serve" : "requests get 503";

@@ -3,7 +3,7 @@ import type { Model } from "../../../schema/model.js";
 import type { Policy } from "../../../schema/policy.js";
 import { why, type Tree } from "../rendered-document.js";
 import { extProcOff } from "./ext-proc-filter.js";
-import { covers, specificity } from "./host-pattern.js";
+import { covers } from "./host-pattern.js";
 import { PASSTHROUGH_CLUSTER, versionCluster, versionKey } from "./names.js";
 import type { EnvoyOptions } from "./options.js";
 import { seconds, typed } from "./protobuf.js";
@@ -24,22 +24,15 @@ function virtualHost(host: string, policy: Policy, options: EnvoyOptions): Tree 
     name: host,
     domains: [host],
     include_request_attempt_count: why("Pods must tell retries from first tries.", true),
-    routes: [
-      ...modelsOf(host, policy.models).flatMap(modelRoutes),
-      unknownPath(options),
-    ],
+    routes: [...modelsOf(host, policy.models).flatMap(modelRoutes), unknownPath(options)],
   };
 }
 
-/** The first match wins in Envoy: longest prefix first, then the closest host pattern. */
+/** The first match wins in Envoy, so the longest prefix comes first, as in routing/match-model.ts. */
 function modelsOf(host: string, models: readonly Model[]): readonly Model[] {
-  const closest = (model: Model) =>
-    Math.max(...model.match.hosts.filter((pattern) => covers(pattern, host)).map(specificity));
   return models
     .filter((model) => model.match.hosts.some((pattern) => covers(pattern, host)))
-    .map((model) => ({ model, length: model.match.pathPrefix.length, closest: closest(model) }))
-    .sort((a, b) => b.length - a.length || Number(b.closest > a.closest) - Number(b.closest < a.closest))
-    .map(({ model }) => model);
+    .sort((a, b) => b.match.pathPrefix.length - a.match.pathPrefix.length);
 }
 
 function modelRoutes(model: Model): readonly Tree[] {
@@ -54,14 +47,15 @@ function modelRoutes(model: Model): readonly Tree[] {
       name: versionKey(model.name, name),
       match: {
         ...path,
-        headers: [
-          { name: HEADER.version, string_match: { exact: versionKey(model.name, name) } },
-        ],
+        headers: [{ name: HEADER.version, string_match: { exact: versionKey(model.name, name) } }],
       },
       route: action(name),
     })),
     {
-      name: why("After the versions: requests without a decision land here.", `${model.name}/default`),
+      name: why(
+        "After the versions: requests without a decision land here.",
+        `${model.name}/default`,
+      ),
       match: path,
       route: action(model.default),
     },
@@ -90,29 +84,32 @@ function retryPolicy(retries: Model["retries"]): Tree | undefined {
         typed_config: typed("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"),
       },
     ]),
-    host_selection_retry_max_attempts: 3,
+    host_selection_retry_max_attempts: 10,
   };
 }
 
 function mirror(): Tree {
-  return why("extproc chooses per unit; no header, no copy. A runtime_fraction draws per request.", {
-    cluster_header: HEADER.shadowCluster,
-    trace_sampled: why("Copies would show up as second spans of the primary's trace.", false),
-    disable_shadow_host_suffix_append: why("Pods and meshes match on the real host.", true),
-    request_headers_mutations: [
-      {
-        append: {
-          header: { key: HEADER.shadow, value: "1" },
-          append_action: why(
-            "The copy has the primary's headers: only this tells them apart.",
-            "OVERWRITE_IF_EXISTS_OR_ADD",
-          ),
+  return why(
+    "extproc chooses per unit; no header, no copy. A runtime_fraction draws per request.",
+    {
+      cluster_header: HEADER.shadowCluster,
+      trace_sampled: why("Copies would show up as second spans of the primary's trace.", false),
+      disable_shadow_host_suffix_append: why("Pods and meshes match on the real host.", true),
+      request_headers_mutations: [
+        {
+          append: {
+            header: { key: HEADER.shadow, value: "1" },
+            append_action: why(
+              "The copy has the primary's headers: only this tells them apart.",
+              "OVERWRITE_IF_EXISTS_OR_ADD",
+            ),
+          },
         },
-      },
-      why("A shadow acts for nobody.", { remove: "authorization" }),
-      { remove: "cookie" },
-    ],
-  });
+        why("A shadow acts for nobody.", { remove: "authorization" }),
+        { remove: "cookie" },
+      ],
+    },
+  );
 }
 
 function unknownPath(options: EnvoyOptions): Tree {

@@ -81,10 +81,10 @@ const unhealthyIs = (expected: readonly string[]) =>
 
 test("a version is healthy until its checks fail, and again when they pass", async () => {
   const [v1, v3] = [await aPod(200), await aPod(200)];
-  const { unhealthy } = polling(aModel({ v1: v1.port, v3: v3.port }));
-  expect(unhealthy().size).toBe(0);
+  const polled = polling(aModel({ v1: v1.port, v3: v3.port }));
+  expect(polled.unhealthy().size).toBe(0);
   await asks(v3, 3);
-  expect(unhealthy().size).toBe(0);
+  expect(polled.unhealthy().size).toBe(0);
   v3.answer = 503;
   await unhealthyIs(["magika/v3"]);
   v3.answer = 200;
@@ -123,7 +123,8 @@ test("the check asks the path of the policy", async () => {
 
 test("a model without `health` is never asked, and healthy", async () => {
   const [unchecked, checked] = [await aPod(503), await aPod(200)];
-  const { health: _, ...plain } = aModel({ v1: unchecked.port });
+  const plain = { ...aModel({ v1: unchecked.port }) };
+  delete plain.health;
   polling(plain, { ...aModel({ v1: checked.port }), name: "other" });
   await asks(checked, 3);
   expect(unchecked.asked).toEqual([]);

@@ -10,6 +10,7 @@ export function aDecision(overrides: Partial<Decision> = {}): Decision {
     arms: [
       { experiment: "magika-v3", phase: 2, arm: "treatment", bucket: 5321, reason: "assigned" },
     ],
+    override: "none",
     shadow: null,
     seed: 7,
     refused: null,

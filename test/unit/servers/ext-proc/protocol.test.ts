@@ -47,7 +47,9 @@ function declared(): {
   const addEnum = (scope: string, type: EnumDescriptorProto) =>
     enums.set(
       `${scope}.${type.getName() ?? ""}`,
-      Object.fromEntries(type.getValueList().map((v) => [v.getName(), v.getNumber() ?? -1])),
+      Object.fromEntries(
+        type.getValueList().map((v) => [v.getName() ?? "", v.getNumber() ?? -1] as const),
+      ),
     );
   const addMessage = (scope: string, type: DescriptorProto) => {
     const name = `${scope}.${type.getName() ?? ""}`;

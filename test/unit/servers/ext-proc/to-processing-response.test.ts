@@ -105,6 +105,7 @@ describe("an admitted request", () => {
       policy: "0123456789abcdef",
       reason: "assigned",
       shadow: "",
+      override: "none",
       ratelimit: '"per-tenant";r=50;t=30',
       ratelimit_policy: '"per-tenant";q=100;w=1',
     });
@@ -147,9 +148,9 @@ describe("x-weir-arms", () => {
   });
 
   test("is a Structured Field dictionary to an independent parser", () => {
-    const names = [...parseDictionary(armsOf(decision) ?? "").entries()].map(([key, [item]]) => [
+    const names = [...parseDictionary(armsOf(decision) ?? "")].map(([key, member]) => [
       key,
-      String(item),
+      (member[0] as object).toString(),
     ]);
     expect(names).toEqual([
       ["in", "treatment"],

@@ -1,0 +1,88 @@
+import { Counter, Histogram, type Registry } from "prom-client";
+import type { DecisionMetrics } from "../../app/ports.js";
+import type { Decision } from "../../core/routing/decision.js";
+
+/** A decision takes tens of microseconds; a bucket of 5 ms would hide every mistake. */
+const DECISION_BUCKETS = [25e-6, 50e-6, 1e-4, 25e-5, 5e-4, 1e-3, 25e-4, 5e-3, 1e-2, 25e-3, 0.1];
+
+/** The label of an arm that is none; no arm can have this name. */
+const NO_ARM = "-";
+
+export function prometheusDecisionMetrics(registry: Registry): DecisionMetrics {
+  const count = countersOf(registry);
+  const decisionSeconds = new Histogram({
+    name: "weir_decision_seconds",
+    help: "Time to decide one request, limits included.",
+    buckets: DECISION_BUCKETS,
+    registers: [registry],
+  });
+  return {
+    decided: (decision, seconds) => {
+      decisionSeconds.observe(seconds);
+      count.requests.inc({ model: decision.model, outcome: outcomeOf(decision) });
+      const { model, version, versionReason } = decision;
+      count.versions.inc({ model, version, reason: versionReason ?? "default" });
+      for (const { experiment, arm, reason } of decision.arms) {
+        count.arms.inc({ experiment, arm: arm ?? NO_ARM, reason });
+      }
+      for (const { limit, kind } of decision.limits) count.verdicts.inc({ limit, kind });
+      if (decision.shadow !== null) count.shadows.inc({ shadow: decision.shadow.name });
+      if (decision.override !== "none") count.overrides.inc({ result: decision.override });
+    },
+    passedThrough: () => {
+      count.passedThrough.inc();
+    },
+    failed: () => {
+      count.failed.inc();
+    },
+  };
+}
+
+function outcomeOf({ refused, admitted }: Decision): "refused" | "limited" | "admitted" {
+  if (refused !== null) return "refused";
+  return admitted ? "admitted" : "limited";
+}
+
+function countersOf(registry: Registry) {
+  const counter = <Label extends string>(name: string, help: string, ...labelNames: Label[]) =>
+    new Counter<Label>({ name, help, labelNames, registers: [registry] });
+  return {
+    requests: counter(
+      "weir_requests_total",
+      "Requests for a model, by outcome: admitted, limited, or refused by residency.",
+      "model",
+      "outcome",
+    ),
+    versions: counter(
+      "weir_version_decisions_total",
+      "Versions decided, and why: the default, an arm, or what moved the request elsewhere.",
+      "model",
+      "version",
+      "reason",
+    ),
+    arms: counter(
+      "weir_arm_decisions_total",
+      "Arms decided, and why; the arm - is none.",
+      "experiment",
+      "arm",
+      "reason",
+    ),
+    verdicts: counter(
+      "weir_limit_verdicts_total",
+      "Verdicts of limits; wouldLimit is an observed limit that did not refuse.",
+      "limit",
+      "kind",
+    ),
+    shadows: counter("weir_shadows_total", "Requests of which a shadow copy was asked.", "shadow"),
+    overrides: counter(
+      "weir_overrides_total",
+      "Requests that brought an override: trusted, or why it was refused.",
+      "result",
+    ),
+    passedThrough: counter("weir_passed_through_total", "Requests that are for no model."),
+    failed: counter(
+      "weir_internal_errors_total",
+      "Decisions that failed by a bug; the default version was served.",
+    ),
+  };
+}

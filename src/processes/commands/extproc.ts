@@ -1,0 +1,93 @@
+import { Command, Option } from "commander";
+import type { LogLevel } from "../../adapters/system/logger.js";
+import { runExtProc } from "../ext-proc.js";
+import {
+  addressOption,
+  logDirectoryOption,
+  logLevelOption,
+  ratio,
+  wholeNumberOption,
+} from "../options.js";
+import { overrideKeyOption, policyOption, readOverrideKeys } from "../policy-option.js";
+
+type Options = {
+  readonly policy: string;
+  readonly overrideKey?: readonly string[];
+  readonly grpcAddress: string;
+  readonly adminAddress: string;
+  readonly logDir?: string;
+  readonly logLevel: LogLevel;
+  readonly limitKeys: number;
+  readonly otlpEndpoint?: string;
+  readonly traceSampleRatio: number;
+  readonly drainMs: number;
+  readonly finishMs: number;
+};
+
+export function extprocCommand(): Command {
+  const command = new Command("extproc")
+    .description("Serve Envoy's external processor: decide every request of the mesh.")
+    .action(async ({ policy, overrideKey, logDir, otlpEndpoint, ...rest }: Options) => {
+      await runExtProc({
+        ...rest,
+        policyFile: policy,
+        overrideKeys: await readOverrideKeys(overrideKey),
+        logDirectory: logDir,
+        otlpEndpoint,
+      });
+    });
+  for (const option of [policyOption(), overrideKeyOption(), ...addresses(), ...observability()]) {
+    command.addOption(option);
+  }
+  for (const option of bounds()) command.addOption(option);
+  return command;
+}
+
+const addresses = () => [
+  addressOption(
+    "--grpc-address",
+    "where Envoy connects; unix:/PATH works too",
+    "127.0.0.1:9002",
+    "WEIR_GRPC_ADDRESS",
+  ),
+  addressOption(
+    "--admin-address",
+    "probes, metrics, /policy and /explain",
+    "127.0.0.1:9102",
+    "WEIR_ADMIN_ADDRESS",
+  ),
+];
+
+const observability = () => [
+  logDirectoryOption(),
+  logLevelOption(),
+  new Option("--otlp-endpoint <url>", "OTLP/HTTP collector; default: no traces").env(
+    "WEIR_OTLP_ENDPOINT",
+  ),
+  new Option("--trace-sample-ratio <ratio>", "share of traces that begin here to keep")
+    .default(0.01)
+    .env("WEIR_TRACE_SAMPLE_RATIO")
+    .argParser(ratio),
+];
+
+const bounds = () => [
+  wholeNumberOption(
+    "--limit-keys <count>",
+    "quotas kept in memory; least recently used out",
+    100_000,
+    "WEIR_LIMIT_KEYS",
+    1,
+  ),
+  wholeNumberOption(
+    "--drain-ms <ms>",
+    "how long streams are accepted after SIGTERM",
+    5000,
+    "WEIR_DRAIN_MS",
+  ),
+  wholeNumberOption(
+    "--finish-ms <ms>",
+    "how long open streams may then take",
+    5000,
+    "WEIR_FINISH_MS",
+  ),
+];

@@ -1,0 +1,147 @@
+import closeWithGrace from "close-with-grace";
+import type { Logger } from "pino";
+import { Registry } from "prom-client";
+import { openJsonlLog } from "../adapters/event-log/jsonl-log.js";
+import { memoryLimitStore } from "../adapters/memory/limit-store.js";
+import { startTracing } from "../adapters/otel/start-tracing.js";
+import { watchPolicy } from "../adapters/policy-file/watch-policy.js";
+import { prometheusDecisionMetrics } from "../adapters/prometheus/decision-metrics.js";
+import { prometheusEventLogMetrics } from "../adapters/prometheus/event-log-metrics.js";
+import { prometheusExtProcMetrics } from "../adapters/prometheus/ext-proc-metrics.js";
+import { prometheusPolicyMetrics } from "../adapters/prometheus/policy-metrics.js";
+import { exposeProcess } from "../adapters/prometheus/process-metrics.js";
+import { exposeVersionHealth } from "../adapters/prometheus/version-health-metrics.js";
+import { systemClock } from "../adapters/system/clock.js";
+import { makeLogger, type LogLevel } from "../adapters/system/logger.js";
+import { systemRandom } from "../adapters/system/random.js";
+import { pollVersionHealth } from "../adapters/version-health/poll-version-health.js";
+import { makeHandleRequest } from "../app/handle-request.js";
+import type { AssignmentLog, Random } from "../app/ports.js";
+import type { CompiledPolicy } from "../core/policy/compiled-policy.js";
+import { policyRoutes } from "../servers/admin-http/policy-routes.js";
+import { serveAdmin } from "../servers/admin-http/server.js";
+import { serveExtProc } from "../servers/ext-proc/server.js";
+import { EXIT, ExitError } from "./exit.js";
+
+export type ExtProcProcessOptions = {
+  readonly policyFile: string;
+  readonly overrideKeys: ReadonlyMap<string, Uint8Array>;
+  /** `HOST:PORT` (port 0 picks a free one) or `unix:/PATH`. */
+  readonly grpcAddress: string;
+  readonly adminAddress: string;
+  /** Where assignments are logged; absent: they are not. */
+  readonly logDirectory: string | undefined;
+  readonly logLevel: LogLevel;
+  readonly limitKeys: number;
+  readonly otlpEndpoint: string | undefined;
+  readonly traceSampleRatio: number;
+  readonly drainMs: number;
+  readonly finishMs: number;
+};
+
+/** Not a port: a process without a log directory was told not to keep assignments. */
+const NO_LOG: AssignmentLog = { append: () => undefined, close: () => Promise.resolve() };
+
+/** Serves until SIGTERM or SIGINT. Prints one JSON line with the addresses when ready. */
+export async function runExtProc(options: ExtProcProcessOptions): Promise<void> {
+  const logger = makeLogger({ name: "weir-extproc", level: options.logLevel });
+  const registry = new Registry();
+  exposeProcess(registry);
+  const random = systemRandom();
+  const common = { logger, clock: systemClock };
+  const { policy, health } = await watchPolicyAndHealth(options, registry, random, logger);
+  const limits = memoryLimitStore(options.limitKeys);
+  const log = openLog(options.logDirectory, registry, logger);
+  const tracing = startTracing({
+    serviceName: "weir-extproc",
+    endpoint: options.otlpEndpoint,
+    sampleRatio: options.traceSampleRatio,
+  });
+  const server = await serveExtProc({
+    ...common,
+    address: options.grpcAddress,
+    handle: makeHandleRequest({
+      ...{ ...common, policy: policy.current, limits, log, random },
+      metrics: prometheusDecisionMetrics(registry),
+      onError: (err) => {
+        logger.error({ err }, "deciding failed, the default version serves");
+      },
+    }),
+    unhealthy: health.unhealthy,
+    limitOf: (name) => policy.current().limits.get(name),
+    alsoStrip: () => ownOverrideHeader(policy.current()),
+    tracer: tracing.tracer,
+    metrics: prometheusExtProcMetrics(registry),
+    ...{ drainMs: options.drainMs, finishMs: options.finishMs },
+  });
+  let draining = false;
+  const admin = await serveAdmin({
+    ...{ address: options.adminAddress, registry, logger },
+    ready: () => ({
+      ready: !draining,
+      detail: { draining, policy: policy.current().version, refusedPolicy: policy.refused() },
+    }),
+    routes: policyRoutes({ ...common, policy: policy.current, limits, health }),
+  });
+  closeWithGrace({ delay: options.drainMs + 2 * options.finishMs, logger }, async ({ err }) => {
+    if (err !== undefined) logger.fatal({ err }, "stopping after an error");
+    draining = true;
+    await server.drain();
+    policy.close();
+    health.close();
+    await Promise.all([log.close(), tracing.close(), admin.close()]);
+  });
+  const line = { ready: true, grpc: server.address, admin: admin.address };
+  process.stdout.write(`${JSON.stringify(line)}\n`);
+}
+
+/** Exits with every mistake of the file before any port is bound. */
+async function watchPolicyAndHealth(
+  { policyFile, overrideKeys }: ExtProcProcessOptions,
+  registry: Registry,
+  random: Random,
+  logger: Logger,
+) {
+  const metrics = prometheusPolicyMetrics(registry);
+  const health = pollVersionHealth({
+    models: [],
+    random,
+    onChange: (change) => {
+      logger.warn(change, "version health changed");
+    },
+  });
+  exposeVersionHealth(registry, health);
+  const policy = await watchPolicy(policyFile, overrideKeys, {
+    onLoaded: (loaded, warnings) => {
+      metrics.applied(loaded.version);
+      health.update(loaded.source.models);
+      logger.info({ policy: loaded.version, warnings }, "policy is in force");
+    },
+    onRefused: (mistakes) => {
+      metrics.refused();
+      logger.error({ mistakes }, "new policy is refused, the old one stays in force");
+    },
+  });
+  if ("mistakes" in policy) {
+    health.close();
+    throw new ExitError(EXIT.badConfiguration, policy.mistakes.join("\n"));
+  }
+  return { policy, health };
+}
+
+function openLog(directory: string | undefined, registry: Registry, logger: Logger): AssignmentLog {
+  if (directory === undefined) return NO_LOG;
+  const counters = prometheusEventLogMetrics(registry)("assignments");
+  return openJsonlLog({
+    ...{ directory, prefix: "assignments", clock: systemClock },
+    ...counters,
+    onError: (err) => {
+      counters.onError();
+      logger.warn({ err }, "the assignment log cannot be written, trying again");
+    },
+  });
+}
+
+/** An override header outside x-weir-* is not stripped with its family. */
+const ownOverrideHeader = ({ overrides }: CompiledPolicy): readonly string[] =>
+  overrides === undefined ? [] : [overrides.header];

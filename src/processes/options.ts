@@ -1,0 +1,46 @@
+import { InvalidArgumentError, Option } from "commander";
+import { LOG_LEVELS } from "../adapters/system/logger.js";
+
+/** Options that both servers have. Every flag has an environment variable. */
+
+export const addressOption = (flag: string, what: string, fallback: string, variable: string) =>
+  new Option(`${flag} <host:port>`, what).default(fallback).env(variable);
+
+export const logDirectoryOption = () =>
+  new Option("--log-dir <dir>", "folder of the event log; default: no event log").env(
+    "WEIR_LOG_DIR",
+  );
+
+export const logLevelOption = () =>
+  new Option("--log-level <level>", "least level of the process log on stderr")
+    .choices(LOG_LEVELS)
+    .default("info")
+    .env("WEIR_LOG_LEVEL");
+
+export const wholeNumberOption = (
+  flag: string,
+  what: string,
+  fallback: number,
+  variable: string,
+  min = 0,
+) =>
+  new Option(flag, what)
+    .default(fallback)
+    .env(variable)
+    .argParser((text: string) => wholeNumber(text, min));
+
+function wholeNumber(text: string, min: number): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < min) {
+    throw new InvalidArgumentError(`${text} must be a whole number of at least ${min}.`);
+  }
+  return value;
+}
+
+export function ratio(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !(value >= 0 && value <= 1)) {
+    throw new InvalidArgumentError(`${text} must be a number from 0 to 1.`);
+  }
+  return value;
+}

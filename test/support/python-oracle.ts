@@ -1,0 +1,41 @@
+import { execFile } from "node:child_process";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import {
+  cacheDirectory,
+  exists,
+  renameUnlessThere,
+} from "../../src/adapters/toolchain/python-package.js";
+
+const run = promisify(execFile);
+const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
+
+/** Installs pinned packages, with what they need, in a cached folder for PYTHONPATH. */
+export async function installPython(name: string, packages: readonly string[]): Promise<string> {
+  const parent = join(cacheDirectory(), "python-tests");
+  const folder = join(parent, name);
+  if (await exists(folder)) return folder;
+  await mkdir(parent, { recursive: true });
+  const scratch = await mkdtemp(join(parent, ".partial-"));
+  try {
+    const target = join(scratch, name);
+    await run("python3", ["-m", "pip", "install", "--quiet", "--target", target, ...packages]);
+    await renameUnlessThere(target, folder);
+    return folder;
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+/** Runs a script that prints one JSON value. */
+export async function runPython(
+  script: string,
+  args: readonly string[],
+  pythonPath: readonly string[],
+): Promise<unknown> {
+  const env = { ...process.env, PYTHONPATH: pythonPath.join(":") };
+  const options = { env, maxBuffer: MAX_OUTPUT_BYTES };
+  const { stdout } = await run("python3", ["-c", script, ...args], options);
+  return JSON.parse(stdout);
+}

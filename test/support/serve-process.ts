@@ -1,0 +1,81 @@
+import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import type { ServeOptions } from "../../src/processes/serve.js";
+
+const SERVE = new URL("../../dist/processes/serve.js", import.meta.url).href;
+const RUN = `import { serve } from ${JSON.stringify(SERVE)}; await serve(JSON.parse(process.argv[1]));`;
+
+export type ServeProcess = {
+  readonly url: string;
+  readonly adminUrl: string;
+  readonly child: ChildProcess;
+  /** What it wrote to stderr so far: its log. */
+  log(): string;
+  /** Sends SIGTERM; answers the exit code. */
+  stop(): Promise<number | null>;
+};
+
+/** Starts the built server on free ports; rejects with its log when it ends before it is ready. */
+export async function startServe(
+  options: Pick<ServeOptions, "repository"> & Partial<ServeOptions>,
+): Promise<ServeProcess> {
+  const all: ServeOptions = {
+    httpAddress: "127.0.0.1:0",
+    adminAddress: "127.0.0.1:0",
+    shadow: false,
+    drainMs: 0,
+    ...options,
+  };
+  const child = spawn(process.execPath, ["--input-type=module", "-e", RUN, JSON.stringify(all)], {
+    cwd: fileURLToPath(new URL("../..", import.meta.url)),
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let log = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (log += text));
+  const exited = once(child, "exit") as Promise<[number | null]>;
+  const firstLine = once(createInterface(child.stdout), "line") as Promise<[string]>;
+  const line = await Promise.race([firstLine, exited.then(() => undefined)]);
+  if (line === undefined) throw new Error(`serve ended before it was ready:\n${log}`);
+  const { http, admin } = JSON.parse(line[0]) as { readonly http: string; readonly admin: string };
+  return {
+    url: `http://${http}`,
+    adminUrl: `http://${admin}`,
+    child,
+    log: () => log,
+    stop: async () => {
+      child.kill("SIGTERM");
+      const [code] = await exited;
+      return code;
+    },
+  };
+}
+
+export async function postJson(
+  url: string,
+  body: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<{ readonly status: number; readonly body: InferBody; readonly headers: Headers }> {
+  const response = await fetch(url, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...headers },
+    body: typeof body === "string" ? body : JSON.stringify(body),
+  });
+  const parsed = (await response.json()) as InferBody;
+  return { status: response.status, body: parsed, headers: response.headers };
+}
+
+export type InferBody = {
+  readonly error?: string;
+  readonly id?: string;
+  readonly model_name?: string;
+  readonly model_version?: string;
+  readonly outputs?: readonly {
+    readonly name: string;
+    readonly datatype: string;
+    readonly shape: readonly number[];
+    readonly data: readonly unknown[];
+  }[];
+};

@@ -1,0 +1,80 @@
+import { expect, test } from "vitest";
+import { makeInfer } from "../../../src/app/infer.js";
+import type { InferCall } from "../../../src/app/infer.js";
+import { ServedModels } from "../../../src/app/served-models.js";
+import { ServiceError } from "../../../src/core/error.js";
+import { PredictionEvent } from "../../../src/schema/events.js";
+import { echoModel, FakeTime, noMetrics } from "../../support/fake-serving.js";
+
+const time = new FakeTime();
+const { clock, timer } = time;
+const models = new ServedModels([echoModel({ name: "echo" })], {
+  clock,
+  timer,
+  metrics: noMetrics,
+});
+
+function inferWith(shadow: boolean) {
+  const logged: PredictionEvent[] = [];
+  const infer = makeInfer({
+    ...{ models, clock, metrics: noMetrics, shadow },
+    predictions: {
+      append: (event) => void logged.push(event),
+      close: () => Promise.resolve(),
+    },
+    statusOf: (error) => (error instanceof ServiceError ? 400 : 500),
+  });
+  return { infer, logged };
+}
+
+const call = (over: Partial<InferCall<string>> = {}): InferCall<string> => ({
+  model: "echo",
+  read: () => ({
+    input: {
+      kind: "tensors",
+      tensors: new Map([["x", { datatype: "FP32", shape: [1, 2], data: Float32Array.of(1, 2) }]]),
+    },
+    priority: 0,
+  }),
+  write: (_spec, outputs) => [...outputs.keys()].join(),
+  receivedAtMs: clock.monotonicMs(),
+  ...{ attempt: 1, shadow: false, decision: null, policy: null, arms: null, requestId: null },
+  ...over,
+});
+
+test("a request whose time was over before it could be queued is refused, and logged", async () => {
+  const { infer, logged } = inferWith(false);
+  const late = call({ receivedAtMs: clock.monotonicMs() - 30, meshTimeoutMs: 30 });
+  await expect(infer(late)).rejects.toMatchObject({ code: "deadlineExceeded" });
+  expect(logged).toMatchObject([{ status: 400, durationMs: 30, batchSize: 0, outputs: {} }]);
+});
+
+test("the least of the request's own time and the mesh's counts", async () => {
+  const { infer } = inferWith(false);
+  const read = () => ({ ...call().read(models.find("echo", "1").spec), timeoutMs: 10 });
+  const late = call({ read, receivedAtMs: clock.monotonicMs() - 20, meshTimeoutMs: 1000 });
+  await expect(infer(late)).rejects.toMatchObject({ code: "deadlineExceeded" });
+});
+
+test.each([
+  { process: false, request: false, role: "primary" },
+  { process: true, request: false, role: "shadow" },
+  { process: false, request: true, role: "shadow" },
+])(
+  "shadow process $process, shadow request $request: $role",
+  async ({ process, request, role }) => {
+    const { infer, logged } = inferWith(process);
+    expect(await infer(call({ shadow: request }))).toBe("x");
+    expect(logged.map((event) => event.role)).toEqual([role]);
+    expect(() => PredictionEvent.parse(logged[0])).not.toThrow();
+  },
+);
+
+test("an answer that cannot be written is logged as the error it becomes", async () => {
+  const { infer, logged } = inferWith(false);
+  const write = () => {
+    throw new ServiceError("badRequest", "NaN");
+  };
+  await expect(infer(call({ write }))).rejects.toThrow("NaN");
+  expect(logged.map(({ status }) => status)).toEqual([400]);
+});
