@@ -3,6 +3,7 @@
 // beside each model.onnx.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { TextDecoder } from "node:util";
 
 const features = new Map();
 

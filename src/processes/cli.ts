@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { ServiceError } from "../core/error.js";
 import { checkCommand } from "./commands/check.js";
+import { demoCommand } from "./commands/demo.js";
 import { decideCommand } from "./commands/decide.js";
 import { exposuresCommand } from "./commands/exposures.js";
 import { renderCommand } from "./commands/render.js";
@@ -18,6 +19,7 @@ const program = new Command("weir")
   .showHelpAfterError("(run with --help for the options)")
   .addCommand(extprocCommand())
   .addCommand(serveCommand())
+  .addCommand(demoCommand())
   .addCommand(checkCommand())
   .addCommand(decideCommand())
   .addCommand(overrideCommand())

@@ -4,7 +4,8 @@ import { identityModel, lookUpModel } from "../support/onnx-model.js";
 import { startServe } from "../support/serve-process.js";
 
 async function refusalOf(files: Readonly<Record<string, string | Uint8Array>>): Promise<string> {
-  const { root, remove } = await writeRepository(files);
+  const repository = await writeRepository(files);
+  const { root } = repository;
   try {
     const refusal = await startServe({ repository: root }).then(
       async (server) => `it started (${String(await server.stop())})`,
@@ -12,7 +13,7 @@ async function refusalOf(files: Readonly<Record<string, string | Uint8Array>>): 
     );
     return refusal.replaceAll(`${root}/`, "");
   } finally {
-    await remove();
+    await repository.remove();
   }
 }
 
@@ -33,6 +34,7 @@ test("every mistake in the manifests and folders is named, with its position", a
     "d/1/model.onnx": identityModel(),
     "d/model.yaml": "a: [",
   });
+  expect(refusal).toContain("ended with code 64");
   for (const line of [
     "a/model.yaml:3:1 maxBatchSise: unrecognized key",
     "a/model.yaml:4:1 instances: Too small",

@@ -119,11 +119,11 @@ test("a poison request fails alone, and its batch mates are answered", async () 
 
 test("health is answered at once while an inference runs, and what finds no room is refused", async () => {
   const body = { inputs: [{ name: "x", shape: [1, 1], datatype: "FP32", data: [0] }] };
-  let running = true;
-  const slow = postJson(infer("slow"), body).finally(() => (running = false));
+  const run = { ended: false };
+  const slow = postJson(infer("slow"), body).finally(() => (run.ended = true));
   let worstMs = 0;
   let probes = 0;
-  while (running) {
+  while (!run.ended) {
     const startedAtMs = performance.now();
     expect((await fetch(`${server.url}/v2/health/ready`)).status).toBe(200);
     worstMs = Math.max(worstMs, performance.now() - startedAtMs);
@@ -184,6 +184,28 @@ test("a worker that dies answers its request 503 once, and is replaced", async (
   // Waits in the queue until the replacement is there.
   expect((await raw("ab")).status).toBe(200);
   expect(server.log()).toContain("worker of a session ended");
+});
+
+test("a request whose caller hangs up in the queue is not run", async () => {
+  const body = { inputs: [{ name: "x", shape: [1, 1], datatype: "FP32", data: [0] }] };
+  const slow = postJson(infer("slow"), body);
+  const caller = new AbortController();
+  const sent = { method: "POST", body: JSON.stringify(body), signal: caller.signal };
+  const hungUp = fetch(infer("slow"), sent).catch(() => "hung up");
+  const metric = async (name: string) => {
+    const metrics = await (await fetch(`${server.adminUrl}/metrics`)).text();
+    return Number(new RegExp(`${name} (\\d+)`).exec(metrics)?.[1] ?? 0);
+  };
+  await eventually(async () =>
+    (await metric('weir_queued{model="slow",version="1"}')) === 1 ? [1] : [],
+  );
+  const runsBefore = await metric('weir_batch_seconds_count{model="slow",version="1"}');
+  caller.abort();
+  expect(await hungUp).toBe("hung up");
+  const cancelled = 'weir_predictions_total{model="slow",version="1",status="499"}';
+  expect(await eventually(async () => ((await metric(cancelled)) === 1 ? [1] : []))).toEqual([1]);
+  expect((await slow).status).toBe(200);
+  expect(await metric('weir_batch_seconds_count{model="slow",version="1"}')).toBe(runsBefore + 1);
 });
 
 test("every answer is logged once, with what the mesh said about the request", async () => {

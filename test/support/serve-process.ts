@@ -3,10 +3,14 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import type { ServeOptions } from "../../src/processes/serve.js";
 
-const SERVE = new URL("../../dist/processes/serve.js", import.meta.url).href;
-const RUN = `import { serve } from ${JSON.stringify(SERVE)}; await serve(JSON.parse(process.argv[1]));`;
+const CLI = fileURLToPath(new URL("../../dist/processes/cli.js", import.meta.url));
+
+type StartOptions = {
+  readonly repository: string;
+  readonly logDirectory?: string;
+  readonly drainMs?: number;
+};
 
 export type ServeProcess = {
   readonly url: string;
@@ -19,26 +23,20 @@ export type ServeProcess = {
 };
 
 /** Starts the built server on free ports; rejects with its log when it ends before it is ready. */
-export async function startServe(
-  options: Pick<ServeOptions, "repository"> & Partial<ServeOptions>,
-): Promise<ServeProcess> {
-  const all: ServeOptions = {
-    httpAddress: "127.0.0.1:0",
-    adminAddress: "127.0.0.1:0",
-    shadow: false,
-    drainMs: 0,
-    ...options,
-  };
-  const child = spawn(process.execPath, ["--input-type=module", "-e", RUN, JSON.stringify(all)], {
-    cwd: fileURLToPath(new URL("../..", import.meta.url)),
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+export async function startServe(options: StartOptions): Promise<ServeProcess> {
+  const { repository, logDirectory, drainMs = 0 } = options;
+  const args = [
+    ...["serve", "-r", repository, "--drain-ms", String(drainMs)],
+    ...["--http-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"],
+    ...(logDirectory === undefined ? [] : ["--log-dir", logDirectory]),
+  ];
+  const child = spawn(process.execPath, [CLI, ...args], { stdio: ["ignore", "pipe", "pipe"] });
   let log = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (log += text));
   const exited = once(child, "exit") as Promise<[number | null]>;
   const firstLine = once(createInterface(child.stdout), "line") as Promise<[string]>;
-  const line = await Promise.race([firstLine, exited.then(() => undefined)]);
-  if (line === undefined) throw new Error(`serve ended before it was ready:\n${log}`);
+  const line = await Promise.race([firstLine, exited.then(([code]) => code)]);
+  if (!Array.isArray(line)) throw new Error(`serve ended with code ${String(line)}:\n${log}`);
   const { http, admin } = JSON.parse(line[0]) as { readonly http: string; readonly admin: string };
   return {
     url: `http://${http}`,

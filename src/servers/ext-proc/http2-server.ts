@@ -1,11 +1,12 @@
 import http2 from "node:http2";
-import type { Http2Server, ServerHttp2Session } from "node:http2";
+import type { Http2Server, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+import type { OpenSessions } from "./goaway.js";
 import { RESET_BUDGET } from "./rapid-reset.js";
 
 /**
  * grpc-js makes its HTTP/2 server itself and hands out neither options nor sessions. While `bind`
  * runs, http2's constructors are wrapped: the server gets the reset budget (rapid-reset.ts) and we
- * learn its sessions (no-more-streams.ts). One bind at a time, or one would undo the other's wrapping.
+ * learn its sessions (goaway.ts). One bind at a time, or one would undo the other's wrapping.
  */
 export function bindWithHttp2<Bound>(bind: () => Promise<Bound>): Promise<BoundHttp2<Bound>> {
   const bound = turn.then(() => bindWrapped(bind));
@@ -15,8 +16,7 @@ export function bindWithHttp2<Bound>(bind: () => Promise<Bound>): Promise<BoundH
 
 export type BoundHttp2<Bound> = {
   readonly bound: Bound;
-  /** The sessions that are open now. */
-  readonly sessions: ReadonlySet<ServerHttp2Session>;
+  readonly sessions: OpenSessions;
 };
 
 let turn: Promise<unknown> = Promise.resolve();
@@ -28,14 +28,19 @@ async function bindWrapped<Bound>(bind: () => Promise<Bound>): Promise<BoundHttp
   // grpc-js is CommonJS and reads the constructors off this very object when it binds.
   const module = http2 as unknown as Constructors;
   const { createServer, createSecureServer } = module;
-  const sessions = new Set<ServerHttp2Session>();
+  const sessions = new Map<ServerHttp2Session, Set<ServerHttp2Stream>>();
   const wrap =
     (create: Constructor): Constructor =>
     (options, ...rest) => {
       const server = create({ ...options, ...RESET_BUDGET }, ...rest);
       server.on("session", (session) => {
-        sessions.add(session);
+        const streams = new Set<ServerHttp2Stream>();
+        sessions.set(session, streams);
         session.once("close", () => sessions.delete(session));
+        session.on("stream", (stream) => {
+          streams.add(stream);
+          stream.once("close", () => streams.delete(stream));
+        });
       });
       return server;
     };

@@ -1,15 +1,15 @@
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { setTimeout as delay } from "node:timers/promises";
 import { ServiceError } from "../../core/error.js";
+import { announceGoaway } from "./goaway.js";
 import { addHealth, type Health } from "./health.js";
 import { bindWithHttp2, type BoundHttp2 } from "./http2-server.js";
-import { askForNoMoreStreams } from "./no-more-streams.js";
 import { extProcService } from "./protocol.js";
 import { makeProcess, type ExtProcService } from "./service.js";
 import { freeUnixSocket } from "./unix-socket.js";
 
-/** A peer that does not acknowledge settings in this time is not waited for. */
-const SETTINGS_TIMEOUT_MS = 1000;
+/** A peer that does not answer a ping in this time is not waited for. */
+const GOAWAY_TIMEOUT_MS = 1000;
 
 export type ExtProcOptions = ExtProcService & {
   /** `HOST:PORT` (port 0 takes a free one) or `unix:/path/of.sock`. */
@@ -73,7 +73,7 @@ function withPort(address: string, port: number): string {
 /**
  * Readiness goes first, and streams are still accepted for the whole drain time: the mesh keeps
  * sending until it has noticed, and a refused connection is a request that passes undecided. Then
- * peers agree to open no more, open streams finish, and what is left at the deadline is reset.
+ * peers are told to go elsewhere, open streams finish, and what is left at the deadline is reset.
  */
 async function drain(
   server: Server,
@@ -84,7 +84,7 @@ async function drain(
   health.notReady();
   logger.info({ drainMs }, "ext_proc is draining");
   await delay(drainMs);
-  await askForNoMoreStreams(sessions, SETTINGS_TIMEOUT_MS);
+  await announceGoaway(sessions, GOAWAY_TIMEOUT_MS);
   server.drain(bound, finishMs);
   const closed = new Promise<void>((resolve) => {
     server.tryShutdown(() => {
@@ -98,7 +98,7 @@ async function drain(
   ]);
   deadline.abort();
   // grpc-js without channelz does not know its sessions, so forceShutdown alone would leave them.
-  for (const session of sessions) session.destroy();
+  for (const session of sessions.keys()) session.destroy();
   server.forceShutdown();
   await closed;
   logger.info("ext_proc has stopped");

@@ -25,7 +25,7 @@ export function tensorFromJson(
   elements.forEach((element, index) => {
     const value = convert(element);
     if (value === undefined) throw badElement(name, datatype, index, element);
-    array[index] = value as never;
+    array[index] = value;
   });
   return { datatype, shape, data: array };
 }

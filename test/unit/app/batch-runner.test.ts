@@ -161,6 +161,14 @@ test("idle() resolves when everything that waits and runs is answered", async ()
   await runner.idle();
 });
 
+type Run = FakePool["runs"][number];
+const finish = (run: Run) => {
+  run.finish();
+};
+const failAs = (code: "internal" | "dependencyDown") => (run: Run) => {
+  run.fail(new ServiceError(code, ""));
+};
+
 test("every request is answered exactly once, whatever fails, expires or is cancelled", async () => {
   const action = fc.oneof(
     fc.record({ kind: fc.constant("submit" as const), deadline: fc.option(fc.nat(20)) }),
@@ -176,7 +184,7 @@ test("every request is answered exactly once, whatever fails, expires or is canc
       const callers: AbortController[] = [];
       const answers: Promise<unknown>[] = [];
       let ended = 0;
-      const end = (how: (run: FakePool["runs"][number]) => void) => {
+      const end = (how: (run: Run) => void) => {
         const run = pool.runs[ended];
         if (run === undefined) return;
         ended += 1;
@@ -191,14 +199,14 @@ test("every request is answered exactly once, whatever fails, expires or is canc
           answers.push(submit(answers.length, { signal: caller.signal, deadlineAtMs }));
         } else if (each.kind === "advance") time.advance(each.ms);
         else if (each.kind === "cancel") callers[each.which]?.abort();
-        else if (each.kind === "finish") end((run) => run.finish());
-        else if (each.kind === "fail") end((run) => run.fail(new ServiceError("internal", "")));
-        else end((run) => run.fail(new ServiceError("dependencyDown", "")));
+        else if (each.kind === "finish") end(finish);
+        else if (each.kind === "fail") end(failAs("internal"));
+        else end(failAs("dependencyDown"));
         await settle();
       }
       for (let step = 0; step < 200 && ended < pool.runs.length + 1; step += 1) {
         time.advance(30);
-        end((run) => run.finish());
+        end(finish);
         await settle();
       }
       await runner.idle();

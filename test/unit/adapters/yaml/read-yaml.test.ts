@@ -46,21 +46,16 @@ describe("what is no valid document is an issue with its position", () => {
   }
   test.each<[string, string, RegExp]>([
     ["a list that does not end", "a: [1\nb: 2", /^f:2:\d+ /],
-    ["a key that is there twice", "a: 1\na: 2", /^f:2:1 Map keys must be unique/],
+    ["a key that is there twice", "a: 1\na: 2", /^f:2:1 key a is there twice/],
     ["an alias of nothing", TEXT, /^f:\d+:\d+ .*nothing/i],
     ["two documents", "a: 1\n---\nb: 2", /^f:2:1 /],
     ["a tab that indents", "a:\n\t- 1", /^f:2:1 /],
+    ["a prototype's key", "__proto__: { polluted: true }", /^f:1:1 key "__proto__"/],
     ["an unknown tag", "a: !secret b", /^f:1:4 .*!secret/],
-    ["aliases that would fill the memory", bomb.join("\n"), /^f:1:1 Excessive alias count/],
+    ["aliases that would fill the memory", bomb.join("\n"), /^f:1:1 aliases .* more than 100 values/],
   ])("%s", (_name, text, issue) => {
     const { issues, value } = readYaml("f", text);
     expect(issues[0]).toMatch(issue);
     expect(value).toBeUndefined();
   });
-});
-
-test("a key named like a prototype is data", () => {
-  const { value } = readYaml("f", "__proto__: { polluted: true }");
-  expect(Object.hasOwn(value as object, "__proto__")).toBe(true);
-  expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
 });

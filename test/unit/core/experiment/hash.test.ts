@@ -5,8 +5,8 @@ import { describe, expect, test } from "vitest";
 import { fmix32, fnv1a32, fnv1a32Utf16, murmur3 } from "../../../../src/core/experiment/hash.js";
 
 type Json<T> = { readonly vectors: readonly T[] };
-const vectors = <T>(name: string) =>
-  JSON.parse(readFileSync(new URL(`../../../vectors/${name}.json`, import.meta.url), "utf8")) as T;
+const vectors = (name: string): unknown =>
+  JSON.parse(readFileSync(new URL(`../../../vectors/${name}.json`, import.meta.url), "utf8"));
 
 /** The definition of FNV-1a over bytes, as an oracle in big integers. */
 function fnvOfBytes(bytes: Iterable<number>): number {
@@ -29,7 +29,7 @@ const anyText = fc.oneof(
 );
 
 describe("FNV-1a", () => {
-  const noll = vectors<Json<readonly [string, string]>>("fnv1a32_noll").vectors;
+  const noll = (vectors("fnv1a32_noll") as Json<readonly [string, string]>).vectors;
   const texts = noll.filter(([input]) => {
     const bytes = bytesOf(input);
     return Buffer.from(bytes.toString("utf8"), "utf8").equals(bytes);
@@ -53,7 +53,7 @@ describe("FNV-1a", () => {
 
   test("gives the hashes of Go's hash/fnv", () => {
     type Go = { readonly go_hash_fnv: Json<readonly [string, string]> };
-    const wrong = vectors<Go>("other_sdks").go_hash_fnv.vectors.filter(
+    const wrong = (vectors("other_sdks") as Go).go_hash_fnv.vectors.filter(
       ([text, hex]) => fnv1a32(text) !== Number.parseInt(hex, 16),
     );
     expect(wrong).toEqual([]);
@@ -101,7 +101,7 @@ describe("MurmurHash3", () => {
   type Murmur = { readonly murmur3_x86_32: Json<readonly [string, number, number]> };
   type Flagd = { readonly vectors: Readonly<Record<string, Readonly<Record<string, number>>>> };
 
-  test.each(vectors<Murmur>("other_sdks").murmur3_x86_32.vectors)(
+  test.each((vectors("other_sdks") as Murmur).murmur3_x86_32.vectors)(
     "gives the published hash of %j with seed %d",
     (text, seed, hash) => {
       expect(murmur3(text, seed)).toBe(hash);
@@ -110,7 +110,7 @@ describe("MurmurHash3", () => {
 
   test.each(
     Object.entries(
-      vectors<Flagd>("flagd_fractional").vectors["edge keys: murmur3_x86_32 seed0 exact"] ?? {},
+      (vectors("flagd_fractional") as Flagd).vectors["edge keys: murmur3_x86_32 seed0 exact"] ?? {},
     ),
   )("gives flagd's edge key %j the hash %d", (text, hash) => {
     expect(murmur3(text)).toBe(hash);
@@ -119,7 +119,7 @@ describe("MurmurHash3", () => {
   test("equals an independent implementation over UTF-8, for any text and seed", () => {
     fc.assert(
       fc.property(anyText, fc.nat(0xffffffff), (text, seed) => {
-        expect(murmur3(text, seed)).toBe(murmurhash.v3(text.toWellFormed(), seed));
+        expect(murmur3(text, seed)).toBe(murmurhash.v3(Buffer.from(text, "utf8"), seed));
       }),
     );
   });
@@ -129,7 +129,7 @@ describe("MurmurHash3", () => {
       readonly optimizely: Json<readonly [string, string, number]>;
       readonly unleash: Json<readonly [string, string, number]>;
     };
-    const { optimizely, unleash } = vectors<Sdks>("other_sdks");
+    const { optimizely, unleash } = vectors("other_sdks") as Sdks;
     for (const [id, experiment, bucket] of optimizely.vectors) {
       expect(Math.floor((murmur3(id + experiment, 1) / 2 ** 32) * 10_000)).toBe(bucket);
     }
@@ -139,15 +139,16 @@ describe("MurmurHash3", () => {
   });
 });
 
-test("fmix32 is a permutation that spreads one flipped bit over half of the output", () => {
-  const flips: number[] = [];
+test("fmix32 maps no two values to one, and one flipped bit to half of the output", () => {
+  let changedBits = 0;
+  let flips = 0;
   for (let value = 0; value < 2000; value++) {
     for (let bit = 0; bit < 32; bit++) {
-      const changed = fmix32(value) ^ fmix32(value ^ (1 << bit));
-      flips.push(changed.toString(2).replaceAll(/[^1]/g, "").length);
+      const changed = (fmix32(value) ^ fmix32(value ^ (1 << bit))) >>> 0;
+      changedBits += changed.toString(2).replaceAll("0", "").length;
+      flips++;
     }
   }
-  expect(fmix32(0)).toBe(0);
+  expect(changedBits / flips).toBeCloseTo(16, 1);
   expect(new Set(Array.from({ length: 50_000 }, (_, at) => fmix32(at))).size).toBe(50_000);
-  expect(Math.min(...flips)).toBeGreaterThan(0);
 });

@@ -1,4 +1,4 @@
-import { parseDictionary } from "structured-headers";
+import { parseDictionary, Token } from "structured-headers";
 import { describe, expect, test } from "vitest";
 import type { RequestOutcome } from "../../../../src/app/handle-request.js";
 import type { Decision } from "../../../../src/core/routing/decision.js";
@@ -148,22 +148,20 @@ describe("x-weir-arms", () => {
   });
 
   test("is a Structured Field dictionary to an independent parser", () => {
-    const names = [...parseDictionary(armsOf(decision) ?? "")].map(([key, member]) => [
-      key,
-      (member[0] as object).toString(),
-    ]);
-    expect(names).toEqual([
-      ["in", "treatment"],
-      ["forced", "control"],
+    expect([...parseDictionary(armsOf(decision) ?? "")]).toEqual([
+      ["in", [new Token("treatment"), new Map()]],
+      ["forced", [new Token("control"), new Map()]],
     ]);
   });
 });
 
 describe("a refusal", () => {
-  const setOf = (answer: ReturnType<typeof answerTo>) =>
+  const errorOf = (answer: ReturnType<typeof answerTo>) =>
+    JSON.parse(answer.immediateResponse?.body?.toString() ?? "") as unknown;
+  const setOf = (answer: ReturnType<typeof answerTo>): Record<string, string | undefined> =>
     Object.fromEntries(
       (answer.immediateResponse?.headers?.setHeaders ?? []).map(({ header }) => [
-        header?.key,
+        header?.key ?? "",
         header?.rawValue?.toString(),
       ]),
     );
@@ -189,7 +187,7 @@ describe("a refusal", () => {
       ratelimit: '"per-tenant";r=0;t=3',
       "ratelimit-policy": '"per-tenant";q=100;w=1',
     });
-    expect(JSON.parse(answer.immediateResponse?.body?.toString() ?? "")).toEqual({
+    expect(errorOf(answer)).toEqual({
       error: 'limit "per-tenant" is used up; retry after 2 s, or ask for a larger quota',
     });
     expect(metadataOf(answer)).toMatchObject({ decision: ID, model: "magika" });
@@ -207,7 +205,7 @@ describe("a refusal", () => {
       details: "weir_residency",
     });
     expect(setOf(answer)).toEqual({ "content-type": "application/json" });
-    expect(JSON.parse(answer.immediateResponse?.body?.toString() ?? "")).toEqual({
+    expect(errorOf(answer)).toEqual({
       error: expect.stringMatching(/model "magika".*residency.*ask the operator/) as string,
     });
   });

@@ -1,70 +1,15 @@
-import type { FastifyInstance } from "fastify";
-import { pino } from "pino";
 import { beforeEach, describe, expect, test } from "vitest";
-import { makeInfer } from "../../../../src/app/infer.js";
-import { ServedModels } from "../../../../src/app/served-models.js";
-import type { PredictionEvent } from "../../../../src/schema/events.js";
-import type { Datatype } from "../../../../src/schema/model-manifest.js";
-import { inferenceHttpApp } from "../../../../src/servers/inference-http/server.js";
-import { wireStatusOf } from "../../../../src/servers/wire-status.js";
-import { echoModel, FakeTime, noMetrics } from "../../../support/fake-serving.js";
+import { JSON_BODY, echoApp, one, x } from "../../../support/inference-app.js";
+import type { InferenceApp } from "../../../support/inference-app.js";
 
-const one = (datatype: Datatype, shape: readonly number[] = [-1, 2]) => [
-  { name: "x", datatype, shape },
-];
-
-const MODELS = [
-  echoModel({ name: "echo" }),
-  echoModel({ name: "int8", inputs: one("INT8") }),
-  echoModel({ name: "uint64", inputs: one("UINT64") }),
-  echoModel({ name: "int64", inputs: one("INT64") }),
-  echoModel({ name: "bool", inputs: one("BOOL") }),
-  echoModel({ name: "bytes", inputs: one("BYTES") }),
-  echoModel({ name: "text", inputs: one("BYTES", [-1, 1]) }),
-  echoModel({ name: "fp16", inputs: one("FP16") }),
-  echoModel({ name: "any", inputs: one("FP32", [-1, -1]) }),
-  echoModel({
-    name: "pair",
-    inputs: [...one("FP32"), { name: "z", datatype: "FP32", shape: [-1] }],
-  }),
-  echoModel({ name: "pipeline", takesRawBody: true }),
-];
-
-let models: ServedModels;
-let app: FastifyInstance;
-let logged: PredictionEvent[];
+let app: InferenceApp["app"];
+let models: InferenceApp["models"];
+let logged: InferenceApp["logged"];
+let post: InferenceApp["post"];
 
 beforeEach(() => {
-  const { clock, timer } = new FakeTime();
-  models = new ServedModels(MODELS, { clock, timer, metrics: noMetrics });
-  logged = [];
-  const predictions = {
-    append: (event: PredictionEvent) => void logged.push(event),
-    close: () => Promise.resolve(),
-  };
-  const infer = makeInfer({
-    ...{ models, clock, metrics: noMetrics, predictions, shadow: false },
-    statusOf: (error) => wireStatusOf(error).http,
-  });
-  const logger = pino({ level: "silent" });
-  const serverVersion = "1.2.3";
-  app = inferenceHttpApp({ models, infer, clock, logger, serverVersion, maxBodyBytes: 4096 });
+  ({ app, models, logged, post } = echoApp());
 });
-
-const x = (over: object = {}) => ({
-  name: "x",
-  shape: [1, 2],
-  datatype: "FP32",
-  data: [1, 2],
-  ...over,
-});
-const json = { "content-type": "application/json" };
-
-async function post(model: string, body: unknown, headers: Record<string, string> = json) {
-  const payload = typeof body === "string" || Buffer.isBuffer(body) ? body : JSON.stringify(body);
-  const url = `/v2/models/${model}/infer`;
-  return app.inject({ method: "POST", url, headers, payload });
-}
 
 describe("metadata and health", () => {
   test.each([
@@ -242,230 +187,18 @@ describe("what is wrong is answered with its status and one text", () => {
   );
 
   test("a compressed body is refused, not misread", async () => {
-    const response = await post("echo", { inputs: [x()] }, { ...json, "content-encoding": "gzip" });
+    const response = await post(
+      "echo",
+      { inputs: [x()] },
+      { ...JSON_BODY, "content-encoding": "gzip" },
+    );
     expect(response.statusCode).toBe(501);
   });
 
   test("a timeout of 0, and a mesh timeout that is no number, are none", async () => {
     const body = { parameters: { timeout: 0 }, inputs: [x()] };
-    const headers = { ...json, "x-envoy-expected-rq-timeout-ms": "soon" };
+    const headers = { ...JSON_BODY, "x-envoy-expected-rq-timeout-ms": "soon" };
     expect((await post("echo", body, headers)).statusCode).toBe(200);
-  });
-});
-
-describe("JSON tensors", () => {
-  test.each<[string, string, object, unknown]>([
-    [
-      "nested",
-      "echo",
-      {
-        shape: [2, 2],
-        data: [
-          [1, 2],
-          [3, 4],
-        ],
-      },
-      [1, 2, 3, 4],
-    ],
-    ["flat", "echo", { shape: [2, 2], data: [1, 2, 3, 4] }, [1, 2, 3, 4]],
-    ["empty", "echo", { shape: [0, 2], data: [] }, []],
-    ["BOOL", "bool", { datatype: "BOOL", data: [true, false] }, [true, false]],
-    ["BYTES", "bytes", { datatype: "BYTES", data: ["é🌊", ""] }, ["é🌊", ""]],
-    ["INT8", "int8", { datatype: "INT8", data: [-128, 127] }, [-128, 127]],
-  ])("%s come back as they went", async (_name, model, over, data) => {
-    const response = await post(model, { id: "i", inputs: [x(over)] });
-    expect(response.json()).toMatchObject({
-      model_name: model,
-      model_version: "1",
-      id: "i",
-      outputs: [{ name: "x", data }],
-    });
-  });
-
-  test("64-bit integers are exact at both ends", async () => {
-    const body = (datatype: string, data: string) =>
-      `{"id":"1234567890123456789","inputs":[{"name":"x","shape":[1,2],"datatype":"${datatype}","data":[${data}]}]}`;
-    const signed = "-9223372036854775808,9223372036854775807";
-    expect((await post("int64", body("INT64", signed))).payload).toContain(`"data":[${signed}]`);
-    const unsigned = "9007199254740993,18446744073709551615";
-    const answer = await post("uint64", body("UINT64", unsigned));
-    expect(answer.payload).toContain(`"data":[${unsigned}]`);
-    expect(answer.payload).toContain('"id":"1234567890123456789"');
-  });
-
-  test("what JSON cannot carry back is refused, and binary carries it", async () => {
-    const bytes = Buffer.from(Float32Array.of(NaN, Infinity).buffer);
-    const head = (binary: boolean) =>
-      JSON.stringify({
-        inputs: [{ ...x({ data: undefined }), parameters: { binary_data_size: 8 } }],
-        outputs: [{ name: "x", parameters: { binary_data: binary } }],
-      });
-    const send = (binary: boolean) =>
-      post("echo", Buffer.concat([Buffer.from(head(binary)), bytes]), {
-        "inference-header-content-length": String(Buffer.byteLength(head(binary))),
-      });
-    expect((await send(false)).json()).toEqual({ error: expect.stringMatching(/NaN/) as string });
-    expect((await send(true)).rawPayload.subarray(-8)).toEqual(bytes);
-    expect(logged.map(({ status }) => status)).toEqual([400, 200]);
-  });
-});
-
-describe("binary tensors", () => {
-  const input = (size: number, over: object = {}) =>
-    x({ data: undefined, parameters: { binary_data_size: size }, ...over });
-  const send = (model: string, document: object, tail: Uint8Array) => {
-    const head = Buffer.from(JSON.stringify(document));
-    return post(model, Buffer.concat([head, tail]), {
-      "inference-header-content-length": String(head.length),
-      "content-type": "application/octet-stream",
-    });
-  };
-  const floats = Buffer.from(Float32Array.of(1.5, -2).buffer);
-
-  test("go in and come out in binary when all outputs are asked for so", async () => {
-    const response = await send(
-      "echo",
-      { parameters: { binary_data_output: true }, inputs: [input(8)] },
-      floats,
-    );
-    const split = Number(response.headers["inference-header-content-length"]);
-    expect(response.headers["content-type"]).toBe("application/octet-stream");
-    expect(JSON.parse(response.rawPayload.subarray(0, split).toString())).toEqual({
-      model_name: "echo",
-      model_version: "1",
-      outputs: [
-        { name: "x", datatype: "FP32", shape: [1, 2], parameters: { binary_data_size: 8 } },
-      ],
-    });
-    expect(response.rawPayload.subarray(split)).toEqual(floats);
-  });
-
-  test("an output's own binary_data wins over binary_data_output", async () => {
-    const outputs = [{ name: "x", parameters: { binary_data: false } }];
-    const parameters = { binary_data_output: true };
-    const response = await send("echo", { parameters, inputs: [input(8)], outputs }, floats);
-    expect(response.json()).toMatchObject({ outputs: [{ data: [1.5, -2] }] });
-  });
-
-  const text = (...elements: readonly Uint8Array[]) =>
-    Buffer.concat(
-      elements.flatMap((each) => [Buffer.from(Uint32Array.of(each.length).buffer), each]),
-    );
-
-  test("BYTES keep their text, and FP16 its bits", async () => {
-    const bytes = text(Buffer.from("\u{feff}é"), Buffer.from(""));
-    const parameters = { binary_data_output: true };
-    const strings = { parameters, inputs: [input(bytes.length, { datatype: "BYTES" })] };
-    expect((await send("bytes", strings, bytes)).rawPayload.subarray(-bytes.length)).toEqual(bytes);
-    const half = Buffer.from(Uint16Array.of(0x3c00, 0x7e00).buffer);
-    const halves = { parameters, inputs: [input(4, { datatype: "FP16" })] };
-    expect((await send("fp16", halves, half)).rawPayload.subarray(-4)).toEqual(half);
-  });
-
-  test.each<[string, string, object, Uint8Array, RegExp]>([
-    [
-      "more than the body has",
-      "echo",
-      input(9),
-      floats,
-      /binary_data_size is 9, the body has 8 left/,
-    ],
-    [
-      "less than the shape needs",
-      "echo",
-      input(4),
-      floats.subarray(4),
-      /4 bytes of data, .* needs 8/,
-    ],
-    [
-      "bytes that belong to nothing",
-      "echo",
-      input(8),
-      Buffer.concat([floats, floats]),
-      /8 bytes of the body belong/,
-    ],
-    [
-      "data as well",
-      "echo",
-      { ...input(8), data: [1, 2] },
-      floats,
-      /both data and binary_data_size/,
-    ],
-    ["a negative size", "echo", input(-1), floats, /0 or more/],
-    ["a BOOL of 2", "bool", input(2, { datatype: "BOOL" }), Buffer.from([1, 2]), /0 or 1/],
-    [
-      "cut BYTES",
-      "bytes",
-      input(6, { datatype: "BYTES" }),
-      Buffer.from([9, 0, 0, 0, 1, 1]),
-      /ends after the data/,
-    ],
-    [
-      "a cut length",
-      "bytes",
-      input(2, { datatype: "BYTES" }),
-      Buffer.from([0, 0]),
-      /ends after the data/,
-    ],
-    [
-      "too few BYTES",
-      "bytes",
-      input(5, { datatype: "BYTES" }),
-      text(Buffer.from("a")),
-      /1 BYTES elements, .* needs 2/,
-    ],
-    [
-      "BYTES that are no UTF-8",
-      "text",
-      input(5, { datatype: "BYTES", shape: [1, 1] }),
-      text(Buffer.from([0xff])),
-      /UTF-8/,
-    ],
-  ])("%s is refused", async (_name, model, entry, tail, error) => {
-    const response = await send(model, { inputs: [entry] }, tail);
-    expect(response.json()).toEqual({ error: expect.stringMatching(error) as string });
-    expect(response.statusCode).toBe(400);
-  });
-
-  test.each(["99999", "-1", "x", "1.5", ""])("a header length of %j is refused", async (length) => {
-    const headers = { ...json, "inference-header-content-length": length };
-    expect((await post("echo", "{}", headers)).statusCode).toBe(400);
-  });
-});
-
-describe("a body without JSON", () => {
-  const raw = {
-    "inference-header-content-length": "0",
-    "content-type": "application/octet-stream",
-  };
-  const floats = Buffer.from(Float32Array.of(1, 2).buffer);
-
-  test("is the one input of a model, and the answer is binary", async () => {
-    const response = await post("echo", floats, raw);
-    expect(response.rawPayload.subarray(-8)).toEqual(floats);
-    expect(response.payload).toContain('"shape":[1,2]');
-    expect((await post("any", floats, raw)).payload).toContain('"shape":[1,2]');
-    expect((await post("text", "weir", raw)).payload).toContain('"shape":[1,1]');
-  });
-
-  test.each<[string, string, Buffer, RegExp]>([
-    ["two inputs", "pair", floats, /one input, this has 2/],
-    ["half an element", "echo", floats.subarray(1), /no whole number|needs 8/],
-  ])("%s: refused", async (_name, model, body, error) => {
-    const response = await post(model, body, raw);
-    expect([response.statusCode, response.json()]).toEqual([
-      400,
-      { error: expect.stringMatching(error) as string },
-    ]);
-  });
-
-  test("goes to the pipeline of a model that has one, unless it is JSON", async () => {
-    const plain = await post("pipeline", "hello", { "content-type": "text/plain" });
-    expect(plain.json()).toMatchObject({ outputs: [{ name: "size", data: [5] }] });
-    const tensors = await post("pipeline", { inputs: [x()] });
-    expect(tensors.json()).toMatchObject({ outputs: [{ name: "x", data: [1, 2] }] });
-    const untyped = await post("pipeline", { inputs: [x()] }, {});
-    expect(untyped.json()).toMatchObject({ outputs: [{ name: "x" }] });
   });
 });
 
@@ -475,7 +208,7 @@ test("each answer to a known model is logged once, large outputs by their hash",
   await post(
     "any",
     { inputs: [x({ shape: [1, 100], data: rows })] },
-    { ...json, "x-weir-shadow": "1" },
+    { ...JSON_BODY, "x-weir-shadow": "1" },
   );
   await post("echo", "{");
   await post("nope", "{");

@@ -1,0 +1,74 @@
+import type { FastifyInstance, LightMyRequestResponse } from "fastify";
+import { pino } from "pino";
+import { makeInfer } from "../../src/app/infer.js";
+import { ServedModels } from "../../src/app/served-models.js";
+import type { PredictionEvent } from "../../src/schema/events.js";
+import type { Datatype } from "../../src/schema/model-manifest.js";
+import { inferenceHttpApp } from "../../src/servers/inference-http/server.js";
+import { wireStatusOf } from "../../src/servers/wire-status.js";
+import { echoModel, FakeTime, noMetrics } from "./fake-serving.js";
+
+export const JSON_BODY = { "content-type": "application/json" };
+
+/** Input `x` of a model. */
+export const one = (datatype: Datatype, shape: readonly number[] = [-1, 2]) => [
+  { name: "x", datatype, shape },
+];
+
+/** Input `x` of a request. */
+export const x = (over: object = {}) => ({
+  ...{ name: "x", shape: [1, 2], datatype: "FP32", data: [1, 2] },
+  ...over,
+});
+
+const MODELS = [
+  echoModel({ name: "echo" }),
+  echoModel({ name: "int8", inputs: one("INT8") }),
+  echoModel({ name: "uint64", inputs: one("UINT64") }),
+  echoModel({ name: "int64", inputs: one("INT64") }),
+  echoModel({ name: "bool", inputs: one("BOOL") }),
+  echoModel({ name: "bytes", inputs: one("BYTES") }),
+  echoModel({ name: "text", inputs: one("BYTES", [-1, 1]) }),
+  echoModel({ name: "fp16", inputs: one("FP16") }),
+  echoModel({ name: "any", inputs: one("FP32", [-1, -1]) }),
+  echoModel({
+    name: "pair",
+    inputs: [...one("FP32"), { name: "z", datatype: "FP32", shape: [-1] }],
+  }),
+  echoModel({ name: "pipeline", takesRawBody: true }),
+];
+
+export type InferenceApp = {
+  readonly app: FastifyInstance;
+  readonly models: ServedModels;
+  readonly logged: readonly PredictionEvent[];
+  readonly post: (
+    model: string,
+    body: unknown,
+    headers?: Record<string, string>,
+  ) => Promise<LightMyRequestResponse>;
+};
+
+/** The HTTP server, without a port, over models that answer what they get. */
+export function echoApp(): InferenceApp {
+  const { clock, timer } = new FakeTime();
+  const models = new ServedModels(MODELS, { clock, timer, metrics: noMetrics });
+  const logged: PredictionEvent[] = [];
+  const predictions = {
+    append: (event: PredictionEvent) => void logged.push(event),
+    close: () => Promise.resolve(),
+  };
+  const infer = makeInfer({
+    ...{ models, clock, metrics: noMetrics, predictions, shadow: false },
+    statusOf: (error) => wireStatusOf(error).http,
+  });
+  const logger = pino({ level: "silent" });
+  const wiring = { models, infer, clock, logger, serverVersion: "1.2.3", maxBodyBytes: 4096 };
+  const app = inferenceHttpApp(wiring);
+  const post: InferenceApp["post"] = async (model, body, headers = JSON_BODY) => {
+    const isText = typeof body === "string" || Buffer.isBuffer(body);
+    const payload = isText ? body : JSON.stringify(body);
+    return app.inject({ method: "POST", url: `/v2/models/${model}/infer`, headers, payload });
+  };
+  return { app, models, logged, post };
+}
