@@ -107,7 +107,7 @@ function table(claims: readonly Claim[]): readonly string[] {
 }
 
 function thingsToTry(mesh: DemoMesh, files: readonly SampleFile[]): readonly string[] {
-  const infer = `curl -s ${mesh.url}/v2/models/magika/infer --data-binary @${files[0]?.path ?? "README.md"} -H 'content-type: application/octet-stream'`;
+  const infer = `curl -s ${mesh.url}/v2/models/magika/infer --data-binary @${files.find(({ type }) => type === "markdown")?.path ?? "README.md"} -H 'content-type: application/octet-stream'`;
   const headers = Object.entries(overrideHeaders(mesh)).map(
     ([name, value]) => `-H '${name}: ${value}'`,
   );

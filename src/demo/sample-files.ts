@@ -14,6 +14,9 @@ const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const MIN_BYTES = 200;
 const MAX_BYTES = 1024 * 1024;
 
+/** History and build output differ from machine to machine. */
+const NOT_SAMPLED = /^(\.git|dist|coverage)[/\\]/;
+
 const TYPE_BY_EXTENSION: Readonly<Record<string, string>> = {
   ".js": "javascript",
   ".cjs": "javascript",
@@ -48,7 +51,7 @@ export async function sampleFiles(perType: number): Promise<readonly SampleFile[
   const names = await readdir(ROOT, { recursive: true });
   for (const name of names.sort()) {
     const type = TYPE_BY_EXTENSION[extname(name)];
-    if (type === undefined || /(^|[/\\])\.git[/\\]/.test(name)) continue;
+    if (type === undefined || NOT_SAMPLED.test(name)) continue;
     const paths = byType.get(type);
     if (paths === undefined) byType.set(type, [name]);
     else paths.push(name);

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { shown } from "./shape-issues.js";
 import { BasisPoints, BUCKET_COUNT, Cel, Name, VersionName } from "./values.js";
 
 export const HASHES = ["fnv1a32-fmix", "fnv1a32-mod", "growthbook-v2", "murmur3-flagd"] as const;
@@ -26,13 +27,19 @@ export type Arm = z.infer<typeof Arm>;
 
 export const Slots = z
   .array(
-    z.tuple([
-      z
-        .int()
-        .min(0)
-        .max(BUCKET_COUNT - 1),
-      z.int().min(1).max(BUCKET_COUNT),
-    ]),
+    z.tuple(
+      [
+        z
+          .int()
+          .min(0)
+          .max(BUCKET_COUNT - 1),
+        z.int().min(1).max(BUCKET_COUNT),
+      ],
+      {
+        error: ({ input }) =>
+          `must be a range [from, to] of the layer's slots, not ${shown(input)}`,
+      },
+    ),
   )
   .min(1)
   .meta({ description: "Half-open ranges [from, to) of the layer's 10,000 slots." });

@@ -13,7 +13,7 @@ export const RequestFactsInput = z
       .record(
         z.string(),
         z.union([z.string(), z.array(z.string())], {
-          error: ({ input }) => `${shown(input)} must be a string, or a list of strings`,
+          error: ({ input }) => `must be a string or a list of strings, not ${shown(input)}`,
         }),
       )
       .default({}),

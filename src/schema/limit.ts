@@ -14,7 +14,7 @@ export const LimitKeyPart = z
       z.strictObject({ header: HeaderName }),
       z.strictObject({ arm: Name.meta({ description: "Name of an experiment." }) }),
     ],
-    { error: ({ input }) => `${shown(input)} must be ${KEY_PART}` },
+    { error: ({ input }) => `must be ${KEY_PART}, not ${shown(input)}` },
   )
   .meta({ description: `${KEY_PART}.` });
 export type LimitKeyPart = z.infer<typeof LimitKeyPart>;

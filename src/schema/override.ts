@@ -25,7 +25,10 @@ export const Trust = z
           }),
       }),
     ],
-    { error: ({ input }) => `${shown(input)} must be { signed: KEY } or { principal: SPIFFE_ID }` },
+    {
+      error: ({ input }) =>
+        `must be { signed: KEY } or { principal: SPIFFE_ID }, not ${shown(input)}`,
+    },
   )
   .meta({ description: "{ signed: KEY } or { principal: SPIFFE_ID }." });
 export type Trust = z.infer<typeof Trust>;

@@ -11,7 +11,7 @@ type RawIssue = z.core.$ZodRawIssue;
 export function shapeMessage(issue: RawIssue): string | undefined {
   switch (issue.code) {
     case "invalid_type":
-      return typeMessage(issue.expected, issue.input);
+      return typeMessage(issue.expected, issue.input, keysOf(issue.inst));
     case "invalid_value": {
       const allowed = issue.values.map(String).join(", ");
       return issue.input === undefined
@@ -72,8 +72,9 @@ const ARTICLE: Readonly<Record<string, string>> = {
   boolean: "true or false",
 };
 
-function typeMessage(expected: string, input: unknown): string {
-  const wanted = ARTICLE[expected] ?? `a ${expected}`;
+function typeMessage(expected: string, input: unknown, keys: readonly string[]): string {
+  const article = ARTICLE[expected] ?? `a ${expected}`;
+  const wanted = keys.length === 0 ? article : `${article} of ${keys.join(", ")}`;
   if (input === undefined) return `missing, and required: ${wanted}`;
   const scalar = typeof input === "number" || typeof input === "boolean";
   const remedy = expected === "string" && scalar ? `: put it in quotes, "${String(input)}"` : "";
@@ -108,8 +109,13 @@ const MAX_SHOWN = 60;
 
 /** A value as an operator would recognise it, on one line. */
 export function shown(value: unknown): string {
+  if (value === null) return "nothing";
   if (Array.isArray(value)) return "a list";
-  if (typeof value === "object" && value !== null) return "a map";
-  const text = typeof value === "string" ? JSON.stringify(value) : String(value);
+  const text =
+    typeof value === "object"
+      ? `{ ${Object.keys(value).join(", ")} }`
+      : typeof value === "string"
+        ? JSON.stringify(value)
+        : String(value);
   return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
 }

@@ -17,7 +17,7 @@ export const Source = z
           .meta({ description: "Name of a cookie." }),
       }),
     ],
-    { error: ({ input }) => `${shown(input)} must be { header: NAME } or { cookie: NAME }` },
+    { error: ({ input }) => `must be { header: NAME } or { cookie: NAME }, not ${shown(input)}` },
   )
   .meta({ description: "`{ header: NAME }` or `{ cookie: NAME }`." });
 export type Source = z.infer<typeof Source>;

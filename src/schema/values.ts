@@ -5,12 +5,14 @@ import { HEADER, SET_BY_WEIR } from "./headers.js";
 /** Shares, slots and buckets are basis points: 10,000 is everything. */
 export const BUCKET_COUNT = 10_000;
 
+const nameError = ({ input }: { readonly input?: unknown }) =>
+  input === undefined
+    ? "missing, and required: a name"
+    : `name ${shown(input)} must match [a-z][a-z0-9-]*, at most 63 characters: it becomes part of headers, clusters and metrics`;
+
 export const Name = z
-  .string()
-  .regex(/^[a-z][a-z0-9-]{0,62}$/, {
-    error: ({ input }) =>
-      `name ${JSON.stringify(input)} must match [a-z][a-z0-9-]*, at most 63 characters: it becomes part of headers, clusters and metrics`,
-  })
+  .string({ error: nameError })
+  .regex(/^[a-z][a-z0-9-]{0,62}$/, { error: nameError })
   .meta({ description: "Lower-case letters, digits and dashes; starts with a letter." });
 
 export const VersionName = z
@@ -18,7 +20,7 @@ export const VersionName = z
     error: ({ input }) =>
       input === undefined
         ? "missing, and required: the name of a version"
-        : `version ${JSON.stringify(input)} must be a word or a whole number: put it in quotes`,
+        : `version ${shown(input)} must be a word or a whole number: put it in quotes`,
   })
   .transform(String)
   .refine((name) => /^[a-z0-9][a-z0-9._-]{0,62}$/.test(name), {
@@ -60,14 +62,15 @@ function millisecondsIn(text: string): number {
   return Number.parseFloat(number) * (UNIT_MS[unit] ?? Number.NaN);
 }
 
+const durationError = ({ input }: { readonly input?: unknown }) =>
+  input === undefined
+    ? "missing, and required: a duration such as 250ms, 1.5s, 2m or 1h"
+    : `duration ${shown(input)} must be a number and a unit: 250ms, 1.5s, 2m or 1h`;
+
 /** Parses `250ms`, `1.5s`, `2m`, `1h` to milliseconds. */
 export const Duration = z
-  .string()
-  .regex(DURATION, {
-    error: ({ input }) =>
-      `duration ${JSON.stringify(input)} must be a number and a unit: 250ms, 1.5s, 2m or 1h`,
-    abort: true,
-  })
+  .string({ error: durationError })
+  .regex(DURATION, { error: durationError, abort: true })
   .refine((text) => millisecondsIn(text) >= 1 && millisecondsIn(text) <= MAX_DURATION_MS, {
     error: ({ input }) => `duration ${String(input)} must be between 1ms and 744h`,
   })

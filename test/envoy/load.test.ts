@@ -6,7 +6,7 @@ import { eventually } from "../support/envoy-process.js";
 import { sendRequest } from "../support/send-request.js";
 
 const OLDEST_AND_NEWEST = [ENVOY_VERSIONS[0]!, ENVOY_VERSIONS.at(-1)!];
-const SHADOW_OVERFLOW = "cluster.weir/shadow/v3-shadow.upstream_rq_pending_overflow";
+const SHADOW_OVERFLOW = "cluster.weir-shadow/v3-shadow.upstream_rq_pending_overflow";
 
 describe.each(OLDEST_AND_NEWEST)("Envoy %s", (version) => {
   let lab: EnvoyLab;
@@ -68,12 +68,12 @@ describe.each(OLDEST_AND_NEWEST)("Envoy %s", (version) => {
   test("a hung shadow holds a bounded number of copies and no primary", async () => {
     const envoy = await lab.start(withScriptedDecisions(lab.rendered()));
     const release = lab.pods.shadow.hold();
-    const headers = { "x-test-shadow-cluster": "weir/shadow/v3-shadow" };
+    const headers = { "x-test-shadow-cluster": "weir-shadow/v3-shadow" };
     const answers = await Promise.all(
       Array.from({ length: 800 }, () => sendRequest(envoy.port, INFER, { headers })),
     );
     expect(answers.every(({ body }) => body === "v1")).toBe(true);
-    const { [SHADOW_OVERFLOW]: dropped } = await envoy.stats("cluster.weir/shadow/v3-shadow");
+    const { [SHADOW_OVERFLOW]: dropped } = await envoy.stats("cluster.weir-shadow/v3-shadow");
     expect(dropped).toBeGreaterThanOrEqual(800 - 2 * 256);
     expect(lab.pods.shadow.received.length).toBeLessThanOrEqual(256);
     release();

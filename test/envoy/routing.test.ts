@@ -38,7 +38,7 @@ describe.each(OLDEST_AND_NEWEST)("Envoy %s", (version) => {
     test("forged x-weir-* headers choose no route, make no copy and reach no pod", async () => {
       const forged = {
         "x-weir-version": "magika/v3",
-        "x-weir-shadow-cluster": "weir/shadow/v3-shadow",
+        "x-weir-shadow-cluster": "weir-shadow/v3-shadow",
         "x-weir-shadow": "1",
         "x-weir-arms": "a=b",
         "x-weir-anything": "1",
@@ -168,7 +168,7 @@ describe.each(OLDEST_AND_NEWEST)("Envoy %s", (version) => {
 
     test("a shadow gets a marked copy without credentials, and its answer is dropped", async () => {
       const headers = {
-        "x-test-shadow-cluster": "weir/shadow/v3-shadow",
+        "x-test-shadow-cluster": "weir-shadow/v3-shadow",
         "x-test-decision": "01D",
         authorization: "Bearer t",
         cookie: "uid=1",
@@ -193,7 +193,7 @@ describe.each(OLDEST_AND_NEWEST)("Envoy %s", (version) => {
         ":method": "POST",
         ":authority": "models.example.com:443",
         "content-type": "application/grpc",
-        "x-test-shadow-cluster": "weir/shadow/grpc",
+        "x-test-shadow-cluster": "weir-shadow/grpc",
       });
       request.end("message");
       await text(request);

@@ -11,12 +11,9 @@ let repository: Repository;
 let server: ServeProcess;
 
 beforeAll(async () => {
-  const models = DATATYPES.flatMap((datatype) => [
-    [`${datatype.toLowerCase()}/1/model.onnx`, identityModel(datatype)] as const,
-    [
-      `${datatype.toLowerCase()}/model.yaml`,
-      manifest("maxBatchSize: 8", "maxQueueDelayMs: 20"),
-    ] as const,
+  const models = DATATYPES.flatMap((datatype): [string, string | Uint8Array][] => [
+    [`${datatype.toLowerCase()}/1/model.onnx`, identityModel(datatype)],
+    [`${datatype.toLowerCase()}/model.yaml`, manifest("maxBatchSize: 8", "maxQueueDelayMs: 20")],
   ]);
   repository = await writeRepository(Object.fromEntries(models));
   server = await startServe({ repository: repository.root });

@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { Agent, request } from "node:http";
+import { connect } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { manifest, writeRepository } from "../support/model-repository.js";
 import type { Repository } from "../support/model-repository.js";
@@ -77,4 +79,17 @@ test("work that waits and runs when SIGTERM comes is finished", async () => {
   const code = await server.stop();
   expect((await answers).map(({ status }) => status)).toEqual([200, 200, 200, 200]);
   expect(code).toBe(0);
+});
+
+test("a connection that never carried a request does not hold up the end", async () => {
+  const server = await startServe({ repository: repository.root });
+  const { hostname, port } = new URL(server.url);
+  const socket = connect(Number(port), hostname);
+  await once(socket, "connect");
+  // Answered on another connection: by then the server has taken this one.
+  await fetch(`${server.url}/v2/health/live`);
+  const startedAtMs = performance.now();
+  expect(await server.stop()).toBe(0);
+  expect(performance.now() - startedAtMs).toBeLessThan(5000);
+  socket.destroy();
 });

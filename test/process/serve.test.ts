@@ -49,7 +49,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await server.stop();
+  expect(await server.stop()).toBe(0);
   await repository.remove();
   await rm(logDirectory, { recursive: true });
 });

@@ -1,3 +1,5 @@
+import { parsePolicy } from "../../src/adapters/policy-file/load-policy.js";
+
 /** A policy as an operator writes it, for tests of positions and messages: one thing per line. */
 export const POLICY_TEXT = `apiVersion: weir.dev/v1
 kind: ServingPolicy
@@ -42,4 +44,18 @@ export function policyText(from: string, to: string): string {
   if (parts.length !== 2)
     throw new Error(`${JSON.stringify(from)} is there ${parts.length - 1} times`);
   return parts.join(to);
+}
+
+/** A policy with one mistake, and what an operator is told. */
+export type Mistake = {
+  readonly name: string;
+  readonly from: string;
+  readonly to: string;
+  readonly says: readonly string[];
+};
+
+/** What `p.yaml` with this text is refused for; empty when it loads. */
+export function mistakesIn(text: string): readonly string[] {
+  const loaded = parsePolicy("p.yaml", text);
+  return loaded.kind === "refused" ? loaded.mistakes : [];
 }

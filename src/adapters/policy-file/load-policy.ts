@@ -40,7 +40,7 @@ export function parsePolicy(
   overrideKeys: ReadonlyMap<string, Uint8Array> = new Map(),
 ): LoadedPolicy {
   if (text.length > MAX_FILE_BYTES) {
-    return refused([`${file}: ${text.length} characters, over the limit of ${MAX_FILE_BYTES}`]);
+    return refused([`${file}: ${text.length} characters, over the limit of ${MAX_FILE_BYTES}: split or shorten it`]);
   }
   const document = readYaml(file, text);
   if (document.issues.length > 0) return refused(document.issues);

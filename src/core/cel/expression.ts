@@ -71,7 +71,9 @@ export function compileExpression(
     return { error: `CEL does not compile at character ${column}: ${withRemedy(message)}` };
   }
   if (checked.type !== "bool") {
-    return { error: `CEL must give a bool, this gives ${String(checked.type)}` };
+    return {
+      error: `CEL must give a bool, this gives ${String(checked.type)}: compare it with a value`,
+    };
   }
   const program = environment.parse(text);
   const refusal = refusalOf(program.ast);
@@ -90,6 +92,8 @@ const REMEDIES: readonly (readonly [RegExp, string])[] = [
   [/^Unknown variable/, "there are request, unit, device, geo and features"],
   [/^No such key/, "declare it under units or context"],
   [/double.*int|int.*double/, "a number attribute is a double, write 5.0 for 5"],
+  [/^no such overload/, "the two sides have different types"],
+  [/EOF$/, "the expression ends too early"],
 ];
 
 function withRemedy(message: string): string {

@@ -9,5 +9,5 @@ export const issue = (
   message: string,
 ): PolicyIssue => ({ path: [...item.path, ...path], message });
 
-export const listed = (names: Iterable<string>) => [...names].sort().join(", ") || "none";
+export const listed = (names: Iterable<string>) => [...new Set(names)].sort().join(", ") || "none";
 export const quoted = (name: string) => JSON.stringify(name);

@@ -27,7 +27,7 @@ export function layerRules(parts: PolicyParts): Issues {
         ];
       }
       const declared = parts.layers.find(({ value }) => value.name === layer.name)?.value.unit;
-      return declared === undefined || declared === unit
+      return declared === undefined || declared === unit || !parts.units.has(unit)
         ? []
         : [
             issue(

@@ -32,7 +32,7 @@ export function limitRules(limit: PolicyParts["limits"][number], parts: PolicyPa
             issue(
               limit,
               ["key", at, "arm"],
-              `unknown experiment ${quoted(part.arm)} (there: ${listed(experiments)})`,
+              `unknown experiment ${quoted(part.arm)}: declare it under experiments (there: ${listed(experiments)})`,
             ),
           ];
     }
@@ -53,7 +53,7 @@ export function limitRules(limit: PolicyParts["limits"][number], parts: PolicyPa
       issue(
         limit,
         ["cost"],
-        `a request may cost ${largest}, over the burst of ${burst}: it could never pass; raise quota.burst or lower cost.max`,
+        `a request may cost ${largest}, over the burst of ${burst}: it could never pass; raise quota.burst or lower cost.${cost.header === undefined ? "default" : "max"}`,
       ),
     );
   }

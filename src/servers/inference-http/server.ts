@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { fastify } from "fastify";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Logger } from "pino";
@@ -8,6 +9,7 @@ import { ServiceError } from "../../core/error.js";
 import { answerError } from "./errors.js";
 import { inferRoute } from "./infer-route.js";
 import { metadataRoutes } from "./metadata-routes.js";
+import { OpenRequests } from "./open-requests.js";
 
 export type InferenceHttpOptions = {
   /** `HOST:PORT`; port 0 picks a free one. */
@@ -28,14 +30,27 @@ export async function serveInferenceHttp(
 ): Promise<InferenceHttpServer> {
   const { host, port } = hostAndPort(options.address);
   const app = inferenceHttpApp(options);
+  const open = new OpenRequests(app.server);
   try {
     const url = await app.listen({ host, port });
-    return { address: url.replace(/^http:\/\//, ""), close: () => app.close() };
+    return { address: url.replace(/^http:\/\//, ""), close: () => closeAnswered(app, open) };
   } catch (cause) {
     const because = cause instanceof Error ? cause.message : String(cause);
     const message = `cannot listen on HTTP address ${options.address}: ${because}`;
     throw new ServiceError("dependencyDown", message, { cause });
   }
+}
+
+/**
+ * Ends connections when their answers are out. Node.js waits for those that never carried a
+ * request, and the mesh opens such connections ahead of need.
+ */
+async function closeAnswered(app: FastifyInstance, open: OpenRequests): Promise<void> {
+  const closing = app.close();
+  while (app.server.listening) await nextTurn();
+  await open.none();
+  app.server.closeAllConnections();
+  await closing;
 }
 
 function hostAndPort(address: string): { readonly host: string; readonly port: number } {

@@ -15,7 +15,7 @@ export function versionCluster(model: string, version: string): string {
  * has its own, even when it shares the version's pods: then its circuit breaker bounds copies only.
  */
 export function shadowCluster(shadow: Pick<Shadow, "name">): string {
-  return `weir/shadow/${shadow.name}`;
+  return `weir-shadow/${shadow.name}`;
 }
 
 /** Cluster of the external processors. */

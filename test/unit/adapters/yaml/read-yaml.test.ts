@@ -1,61 +1,103 @@
 import { describe, expect, test } from "vitest";
 import { readYaml } from "../../../../src/adapters/yaml/read-yaml.js";
 
-const TEXT = `a: 1
-list:
-  - name: x
-    inner: { deep: true }
-  - *nothing
-`;
+describe("text that is no YAML", () => {
+  const bomb = ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
+    .concat(
+      ["b", "c", "d"].map(
+        (name, at) => `${name}: &${name} [${Array(10).fill(`*${"abc"[at]!}`).join(", ")}]`,
+      ),
+    )
+    .join("\n");
 
-describe("a path is located in the text", () => {
-  const text = TEXT.replace("*nothing", "text").replace("list:", "list: # a comment");
-  test.each<[string, readonly (string | number)[]]>([
-    ["1:1", []],
-    ["1:1", ["a"]],
-    ["2:1", ["list"]],
-    ["3:5", ["list", 0]],
-    ["3:5", ["list", 0, "name"]],
-    ["4:14", ["list", 0, "inner", "deep"]],
-    ["5:5", ["list", 1]],
-    ["2:1", ["list", 7]],
-    ["4:5", ["list", 0, "inner", "absent", "below"]],
-    ["1:1", ["absent"]],
-  ])("%s is where %j is", (at, path) => {
-    const { locate, issues } = readYaml("p.yaml", text);
-    expect(issues).toEqual([]);
-    expect(locate(path)).toBe(`p.yaml:${at}`);
+  test.each([
+    {
+      name: "a key twice",
+      text: "a: 1\nb: 2\na: 3\n",
+      says: ["f:3:1 key a is there twice: remove one"],
+    },
+    {
+      name: "a quoted key twice",
+      text: "'a b': 1\n'a b': 3\n",
+      says: ["f:2:1 key 'a b' is there twice: remove one"],
+    },
+    {
+      name: "a key twice in flow style",
+      text: "{ a: 1, a: 2 }",
+      says: ["f:1:9 key a is there twice: remove one"],
+    },
+    { name: "a tab", text: "a:\n\t- b", says: ["f:2:1 Tabs are not allowed as indentation"] },
+    {
+      name: "an open bracket",
+      text: "a: [1, 2",
+      says: [
+        "f:1:9 Flow sequence in block collection must be sufficiently indented and end with a ]",
+      ],
+    },
+    {
+      name: "two documents",
+      text: "a: 1\n---\nb: 2\n",
+      says: ["f:2:1 a second YAML document begins: write one document per file"],
+    },
+    {
+      name: "an alias of nothing",
+      text: "a: 1\nb: *x\n",
+      says: ["f:2:4 alias *x has no anchor &x before it"],
+    },
+    {
+      name: "an alias inside itself",
+      text: "a: &x [1, [*x]]\n",
+      says: ["f:1:12 alias *x stands inside its own anchor: write it out"],
+    },
+    {
+      name: "aliases that multiply",
+      text: bomb,
+      says: ["f:1:1 aliases (*name) stand for more than 100 values: write them out"],
+    },
+    {
+      name: "a tag that makes an object",
+      text: "a: !!js/function 'x'\n",
+      says: ["f:1:4 Unresolved tag: tag:yaml.org,2002:js/function"],
+    },
+    {
+      name: "a map as a key",
+      text: "{ a: 1 }: 2\n",
+      says: ["f:1:1 a key must be one word, not a list or a map"],
+    },
+    {
+      name: "a key that changes every object",
+      text: "a:\n  __proto__: { b: 1 }\n",
+      says: ['f:2:3 key "__proto__" is not allowed'],
+    },
+  ])("$name", ({ text, says }) => {
+    expect(readYaml("f", text)).toMatchObject({ value: undefined, issues: says });
   });
 
-  test("what an alias stands for is located where it was written", () => {
-    const { locate, value } = readYaml("p.yaml", "base: &b\n  k: 1\nuse: *b\n");
-    expect(value).toEqual({ base: { k: 1 }, use: { k: 1 } });
-    expect(locate(["use"])).toBe("p.yaml:3:1");
-    expect(locate(["use", "k"])).toBe("p.yaml:2:3");
+  test("nested too deeply, said once", () => {
+    const { issues } = readYaml("f", "[".repeat(50_000));
+    expect(issues).toHaveLength(1);
+    expect(issues[0]).toMatch(/^f:1:\d+ nested too deeply to be read$/);
   });
 });
 
-describe("what is no valid document is an issue with its position", () => {
-  const bomb = ["a: &a [x,x,x,x,x,x,x,x,x]"];
-  for (const [from, to] of ["ab", "bc", "cd", "de", "ef"]) {
-    bomb.push(
-      `${String(to)}: &${String(to)} [${Array(9)
-        .fill(`*${String(from)}`)
-        .join(",")}]`,
-    );
-  }
-  test.each<[string, string, RegExp]>([
-    ["a list that does not end", "a: [1\nb: 2", /^f:2:\d+ /],
-    ["a key that is there twice", "a: 1\na: 2", /^f:2:1 key a is there twice/],
-    ["an alias of nothing", TEXT, /^f:\d+:\d+ .*nothing/i],
-    ["two documents", "a: 1\n---\nb: 2", /^f:2:1 /],
-    ["a tab that indents", "a:\n\t- 1", /^f:2:1 /],
-    ["a prototype's key", "__proto__: { polluted: true }", /^f:1:1 key "__proto__"/],
-    ["an unknown tag", "a: !secret b", /^f:1:4 .*!secret/],
-    ["aliases that would fill the memory", bomb.join("\n"), /^f:1:1 aliases .* more than 100 values/],
-  ])("%s", (_name, text, issue) => {
-    const { issues, value } = readYaml("f", text);
-    expect(issues[0]).toMatch(issue);
-    expect(value).toBeUndefined();
+describe("locate", () => {
+  const yaml = readYaml("f", "a:\n  - b: 1\n    c: { d: 2 }\n  - &x { e: 3 }\n  - *x\n");
+
+  test.each([
+    { path: [], at: "f:1:1" },
+    { path: ["a"], at: "f:1:1" },
+    { path: ["a", 0], at: "f:2:5" },
+    { path: ["a", 0, "c", "d"], at: "f:3:10" },
+    { path: ["a", 1, "e"], at: "f:4:10" },
+    { path: ["a", 2, "e"], at: "f:4:10" },
+    { path: ["a", 0, "absent", "below"], at: "f:2:5" },
+    { path: ["a", 9], at: "f:1:1" },
+    { path: ["a", "word"], at: "f:1:1" },
+  ])("$path is at $at", ({ path, at }) => {
+    expect(yaml.locate(path)).toBe(at);
+  });
+
+  test("says the start of a document that is empty", () => {
+    expect(readYaml("f", "").locate(["a"])).toBe("f:1:1");
   });
 });
