@@ -18,7 +18,8 @@ export async function cpuMicroseconds(pid) {
 async function childrenOf(pid) {
   const threads = await readdir(`/proc/${pid}/task`);
   const lists = await Promise.all(
-    threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/children`, "utf8")),
+    // A thread may end while we look.
+    threads.map((id) => readFile(`/proc/${pid}/task/${id}/children`, "utf8").catch(() => "")),
   );
   return lists.flatMap((list) => list.split(" ").filter((child) => child !== ""));
 }
@@ -26,6 +27,10 @@ async function childrenOf(pid) {
 /** Time that the machine's cores were at work since it started, in microseconds. */
 export async function machineBusyMicroseconds() {
   const stat = await readFile("/proc/stat", "utf8");
-  const [user, nice, system, , , irq, softirq] = stat.split("\n", 1)[0].split(/ +/).slice(1).map(Number);
+  const [user, nice, system, , , irq, softirq] = stat
+    .split("\n", 1)[0]
+    .split(/ +/)
+    .slice(1)
+    .map(Number);
   return (user + nice + system + irq + softirq) * MICROSECONDS_PER_TICK;
 }

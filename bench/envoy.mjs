@@ -1,17 +1,19 @@
+/* global fetch */
 /** Envoy with the configuration that `weir render` writes. */
 import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { performance } from "node:perf_hooks";
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, URL } from "node:url";
 import { parse, stringify } from "yaml";
 import { launch, output } from "./programs.mjs";
 
 export const CLI = fileURLToPath(new URL("../dist/processes/cli.js", import.meta.url));
 const EXT_PROC = "envoy.filters.http.ext_proc";
 const COARSE_LIMIT = "envoy.filters.http.local_ratelimit";
-const EXT_PROC_CLUSTER = "weir/extproc";
+const EXT_PROC_CLUSTER = "weir-extproc";
 const START_DEADLINE_MS = 20_000;
 
 /**

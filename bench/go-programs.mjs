@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, URL } from "node:url";
 import { promisify } from "node:util";
 import { cacheDirectory } from "../dist/adapters/toolchain/python-package.js";
 import { EXIT, ExitError } from "../dist/processes/exit.js";
@@ -17,7 +17,8 @@ export async function goPrograms() {
   try {
     await promisify(execFile)("go", ["build", "-o", `${folder}/`, "./cmd/..."], { cwd: SOURCES });
   } catch (error) {
-    const because = error.code === "ENOENT" ? "go is not on PATH" : `go build failed: ${error.stderr}`;
+    const because =
+      error.code === "ENOENT" ? "go is not on PATH" : `go build failed: ${error.stderr}`;
     throw new ExitError(EXIT.unavailable, `${because.trim()}\n${REMEDY}`);
   }
   return {

@@ -1,3 +1,5 @@
+/* global fetch */
+import process from "node:process";
 import { cpuMicroseconds, machineBusyMicroseconds } from "./cpu-time.mjs";
 import { sideStreams } from "./envoy.mjs";
 import { output } from "./programs.mjs";
@@ -10,7 +12,7 @@ const PATH = "/v2/models/magika/infer";
  * @property {number} requestsPerSecond
  * @property {number} serverUs  CPU of the ext_proc server per request
  * @property {number} envoyUs   CPU of Envoy per request
- * @property {number} othersShare  of the machine's CPU, what neither was used for
+ * @property {number} othersShare  of all CPU time used meanwhile, that of programs outside of this run
  * @property {{ p50: number, p90: number, p99: number, p999: number }} latencyMs
  */
 
@@ -39,6 +41,7 @@ export async function measure(running, load) {
     requestsPerSecond: requests / seconds,
     serverUs: spent("server") / requests,
     envoyUs: spent("envoy") / requests,
+    othersShare: Math.max(0, 1 - spent("run") / spent("machine")),
     latencyMs,
   };
 }
@@ -53,6 +56,9 @@ async function reading({ server, envoy }) {
   return {
     server: server === undefined ? 0 : await cpuMicroseconds(server.pid),
     envoy: await cpuMicroseconds(envoy.pid),
+    // Everything that this run started, the load generator that has ended included.
+    run: await cpuMicroseconds(process.pid),
+    machine: await machineBusyMicroseconds(),
     streams: await sideStreams(envoy.admin),
     decisions: server?.admin === undefined ? 0 : await decisions(server.admin),
   };

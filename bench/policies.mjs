@@ -48,7 +48,9 @@ export const largePolicy = (port) => ({
       model: "magika",
       unit: "user",
       layer: { name: layer, slots: [[at * SLOTS, (at + 1) * SLOTS]] },
-      ...(at % 2 === 0 ? { eligibility: 'request.headers["x-country"] in ["AE", "SA", "DE"]' } : {}),
+      ...(at % 2 === 0
+        ? { eligibility: 'request.headers["x-country"] in ["AE", "SA", "DE"]' }
+        : {}),
       // Only experiments of the first layer choose the version; arms of the others are tags.
       arms: halves.map(({ version, ...arm }) => (layer === LAYERS[0] ? { ...arm, version } : arm)),
     })),

@@ -65,7 +65,9 @@ export async function start(command, args) {
   const { child, closed, stop, stderr } = launch(command, args);
   const lines = createInterface({ input: child.stdout });
   const ended = closed.then(([code]) => {
-    throw new Error(`${command} ${args.join(" ")} ended with ${code} before it was ready:\n${stderr()}`);
+    throw new Error(
+      `${command} ${args.join(" ")} ended with ${code} before it was ready:\n${stderr()}`,
+    );
   });
   const [line] = await Promise.race([once(lines, "line"), ended]);
   return { pid: child.pid, ready: JSON.parse(line), stop };

@@ -12,10 +12,11 @@ import { extprocCommand } from "./commands/extproc.js";
 import { serveCommand } from "./commands/serve.js";
 import { overrideCommand } from "./commands/override.js";
 import { EXIT, ExitError } from "./exit.js";
+import { packageVersion } from "./version.js";
 
 const program = new Command("weir")
   .description("Experiments, shadows and rate limits for model-serving traffic in a service mesh.")
-  .version("0.1.0")
+  .version(packageVersion())
   .showHelpAfterError("(run with --help for the options)")
   .addCommand(extprocCommand())
   .addCommand(serveCommand())

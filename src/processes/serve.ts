@@ -1,7 +1,5 @@
-import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import closeWithGrace from "close-with-grace";
-import { pino } from "pino";
 import { Registry } from "prom-client";
 import { openJsonlLog } from "../adapters/event-log/jsonl-log.js";
 import { onnxModelRuntime } from "../adapters/onnxruntime/onnx-model-runtime.js";
@@ -9,6 +7,7 @@ import { prometheusEventLogMetrics } from "../adapters/prometheus/event-log-metr
 import { exposeProcess } from "../adapters/prometheus/process-metrics.js";
 import { prometheusServingMetrics } from "../adapters/prometheus/serving-metrics.js";
 import { systemClock } from "../adapters/system/clock.js";
+import { makeLogger, type LogLevel } from "../adapters/system/logger.js";
 import { makeInfer } from "../app/infer.js";
 import type { Timer } from "../app/model-ports.js";
 import { ServedModels } from "../app/served-models.js";
@@ -16,6 +15,7 @@ import type { PredictionEvent } from "../schema/events.js";
 import { serveAdmin } from "../servers/admin-http/server.js";
 import { serveInferenceHttp } from "../servers/inference-http/server.js";
 import { wireStatusOf } from "../servers/wire-status.js";
+import { packageVersion } from "./version.js";
 
 export type ServeOptions = {
   /** Folder with `<model>/<version>/model.onnx`. */
@@ -27,7 +27,7 @@ export type ServeOptions = {
   readonly shadow: boolean;
   /** Where predictions are logged; absent: they are not. */
   readonly logDirectory?: string | undefined;
-  readonly logLevel?: string | undefined;
+  readonly logLevel: LogLevel;
   /** How long requests are still accepted after SIGTERM, while the mesh takes note. */
   readonly drainMs?: number | undefined;
 };
@@ -47,10 +47,7 @@ const afterMs: Timer = (delayMs, run) => {
 /** Serves until SIGTERM or SIGINT. Prints one JSON line with the addresses when ready. */
 export async function serve(options: ServeOptions): Promise<void> {
   const { drainMs = DRAIN_MS } = options;
-  const logger = pino(
-    { name: "weir-serve", level: options.logLevel ?? "info" },
-    pino.destination(2),
-  );
+  const logger = makeLogger({ name: "weir-serve", level: options.logLevel });
   const registry = new Registry();
   exposeProcess(registry);
   const metrics = prometheusServingMetrics(registry);
@@ -67,7 +64,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     });
     const http = await serveInferenceHttp({
       ...{ models, infer, logger, clock: systemClock, address: options.httpAddress },
-      ...{ serverVersion: serverVersion(), maxBodyBytes: MAX_BODY_BYTES },
+      ...{ serverVersion: packageVersion(), maxBodyBytes: MAX_BODY_BYTES },
     });
     closers.unshift(() => http.close());
     const ready = () => models.ready();
@@ -96,9 +93,4 @@ function openPredictionLog(directory: string | undefined, registry: Registry) {
   const counters = prometheusEventLogMetrics(registry)("predictions");
   const log = { directory, prefix: "predictions", clock: systemClock, ...counters };
   return openJsonlLog<PredictionEvent>(log);
-}
-
-function serverVersion(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(text) as { readonly version: string }).version;
 }

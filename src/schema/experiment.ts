@@ -25,6 +25,8 @@ export const Arm = z
   .meta({ description: "One arm of an experiment." });
 export type Arm = z.infer<typeof Arm>;
 
+const UnitName = z.string().meta({ description: "Name of the unit that is drawn." });
+
 export const Slots = z
   .array(
     z.tuple(
@@ -52,8 +54,10 @@ export const Experiment = z
       .strictObject({ name: Name, slots: Slots })
       .optional()
       .meta({ description: "Experiments in one layer never share a unit." }),
-    unit: z.string().meta({ description: "Name of the unit that is randomised." }),
-    hash: z.enum(HASHES).default("fnv1a32-fmix"),
+    unit: UnitName,
+    hash: z.enum(HASHES).default("fnv1a32-fmix").meta({
+      description: "How a unit becomes a bucket; it never changes while the experiment runs.",
+    }),
     seed: z.string().min(1).max(128).optional().meta({
       description: "Salt of the draw; default: the name. A new seed re-randomises everyone.",
     }),
@@ -63,7 +67,13 @@ export const Experiment = z
     eligibility: Cel.optional(),
     arms: z.array(Arm).min(1).max(64),
     metrics: z
-      .strictObject({ primary: z.string(), guardrails: z.array(z.string()).default([]) })
+      .strictObject({
+        primary: z.string().meta({ description: "The metric that decides." }),
+        guardrails: z
+          .array(z.string())
+          .default([])
+          .meta({ description: "Metrics that must not get worse." }),
+      })
       .optional()
       .meta({ description: "Declared before the data; read by the analysis." }),
   })
@@ -74,13 +84,13 @@ export const Experiment = z
 export type Experiment = z.infer<typeof Experiment>;
 
 export const Layer = z
-  .strictObject({ name: Name, unit: z.string() })
+  .strictObject({ name: Name, unit: UnitName })
   .meta({ description: "A set of mutually exclusive experiments on one unit." });
 
 export const Holdout = z
   .strictObject({
     name: Name,
-    unit: z.string(),
+    unit: UnitName,
     share: BasisPoints,
     models: z.array(Name).min(1).optional().meta({ description: "Default: every model." }),
   })

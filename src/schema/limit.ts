@@ -31,18 +31,30 @@ export const Limit = z
       description:
         "A part of the key is absent: share one quota with all such requests, do not limit, or refuse.",
     }),
-    quota: z.strictObject({
-      requests: z.number().positive().max(1e9).meta({ description: "Cost units per period." }),
-      period: Duration,
-      burst: z.number().min(1).max(1e9).optional().meta({
-        description: "Cost units that may come at once; default: `requests`.",
-      }),
-    }),
+    quota: z
+      .strictObject({
+        requests: z.number().positive().max(1e9).meta({ description: "Cost units per period." }),
+        period: Duration,
+        burst: z.number().min(1).max(1e9).optional().meta({
+          description: "Cost units that may come at once; default: `requests`.",
+        }),
+      })
+      .meta({ description: "How much may pass." }),
     cost: z
       .strictObject({
         header: HeaderName.optional(),
-        default: z.number().min(0).max(1e9).default(1),
-        max: z.number().positive().max(1e9).default(1),
+        default: z
+          .number()
+          .min(0)
+          .max(1e9)
+          .default(1)
+          .meta({ description: "Cost without the header." }),
+        max: z
+          .number()
+          .positive()
+          .max(1e9)
+          .default(1)
+          .meta({ description: "Most that one request costs." }),
       })
       .prefault({})
       .meta({

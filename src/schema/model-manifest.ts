@@ -24,7 +24,7 @@ export const EXECUTION_PROVIDERS = ["cpu", "cuda", "webgpu"] as const;
 
 const TensorDeclaration = z
   .strictObject({
-    name: z.string().min(1),
+    name: z.string().min(1).meta({ description: "As the model file names it." }),
     datatype: z.enum(DATATYPES).meta({ description: "Open Inference Protocol datatype." }),
     shape: z
       .array(z.int().min(-1))
@@ -57,8 +57,8 @@ const ManifestVersion = z
 
 export const ModelManifest = z
   .strictObject({
-    apiVersion: z.literal(API_VERSION),
-    kind: z.literal("Model"),
+    apiVersion: z.literal(API_VERSION).meta({ description: "Version of this format." }),
+    kind: z.literal("Model").meta({ description: "What this document is." }),
     defaultVersion: VersionName.optional().meta({
       description: "Version of a request that names none. Default: the highest integer.",
     }),

@@ -42,11 +42,25 @@ export const Retries = z
 
 export const HealthCheck = z
   .strictObject({
-    path: z.string().startsWith("/").default("/v2/health/ready"),
+    path: z
+      .string()
+      .startsWith("/")
+      .default("/v2/health/ready")
+      .meta({ description: "HTTP path; 200 is healthy." }),
     interval: Duration.prefault("1s"),
     timeout: Duration.prefault("500ms"),
-    unhealthyThreshold: z.int().min(1).max(100).default(2),
-    healthyThreshold: z.int().min(1).max(100).default(1),
+    unhealthyThreshold: z
+      .int()
+      .min(1)
+      .max(100)
+      .default(2)
+      .meta({ description: "Failed checks in a row that make a version unhealthy." }),
+    healthyThreshold: z
+      .int()
+      .min(1)
+      .max(100)
+      .default(1)
+      .meta({ description: "Passed checks in a row that make it healthy again." }),
   })
   .meta({
     description:

@@ -13,9 +13,11 @@ export const API_VERSION = "weir.dev/v1";
 /** The one document an operator writes. Rules across fields are in policy-rules.ts. */
 export const Policy = z
   .strictObject({
-    apiVersion: z.literal(API_VERSION),
-    kind: z.literal("ServingPolicy"),
-    metadata: z.strictObject({ name: Name }),
+    apiVersion: z.literal(API_VERSION).meta({ description: "Version of this format." }),
+    kind: z.literal("ServingPolicy").meta({ description: "What this document is." }),
+    metadata: z
+      .strictObject({ name: Name })
+      .meta({ description: "The policy's name; override tokens are bound to it." }),
     units: z.record(Name, Unit).default({}).meta({ description: "Units by name." }),
     context: Context,
     models: z.array(Model).min(1),

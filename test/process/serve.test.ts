@@ -131,7 +131,7 @@ test("health is answered at once while an inference runs, and what finds no room
   }
   expect((await slow).status).toBe(200);
   expect(probes).toBeGreaterThan(10);
-  expect(worstMs).toBeLessThan(200);
+  expect(worstMs).toBeLessThan(400);
 
   const all = await Promise.all(Array.from({ length: 5 }, () => postJson(infer("slow"), body)));
   const refused = all.filter(({ status }) => status === 503);

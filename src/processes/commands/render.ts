@@ -3,10 +3,10 @@ import { join } from "node:path";
 import { Command, Option } from "commander";
 import { writeYaml } from "../../adapters/yaml/write-yaml.js";
 import { ENVOY_DEFAULTS } from "../../core/render/envoy/options.js";
+import { parseHostPort } from "../../core/host-port.js";
 import type { EnvoyOptions, ExtProcEndpoint } from "../../core/render/envoy/options.js";
 import { renderEnvoy } from "../../core/render/envoy/render-envoy.js";
 import { EXIT, ExitError } from "../exit.js";
-import { parseHostPort } from "../host-port.js";
 import { requirePolicy } from "../policy-option.js";
 
 type Options = {

@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import { ServiceError } from "../../core/error.js";
+import { parseHostPort } from "../../core/host-port.js";
 import { respond } from "./respond.js";
 import type { AdminRoute } from "./route.js";
 
@@ -66,7 +67,7 @@ function standardRoutes({ registry, ready }: AdminOptions): readonly AdminRoute[
 }
 
 async function listen(server: Server, address: string): Promise<void> {
-  const { host, port } = hostAndPort(address);
+  const { host, port } = parseHostPort("admin address", address);
   await new Promise<void>((resolve, reject) => {
     server.once("error", (cause) => {
       const message = `cannot listen on admin address ${address}: ${cause.message}`;
@@ -74,20 +75,6 @@ async function listen(server: Server, address: string): Promise<void> {
     });
     server.listen(port, host, resolve);
   });
-}
-
-function hostAndPort(address: string): { readonly host: string; readonly port: number } {
-  const [, bracketed, plain, digits] =
-    /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(address) ?? [];
-  const host = bracketed ?? plain;
-  const port = Number(digits);
-  if (host === undefined || port > 65_535) {
-    throw new ServiceError(
-      "badRequest",
-      `admin address ${JSON.stringify(address)} must be HOST:PORT, such as 127.0.0.1:9102 or [::1]:9102`,
-    );
-  }
-  return { host, port };
 }
 
 function boundAddress(server: Server): string {

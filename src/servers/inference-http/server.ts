@@ -6,6 +6,7 @@ import type { Infer } from "../../app/infer.js";
 import type { ServedModels } from "../../app/served-models.js";
 import type { Clock } from "../../app/ports.js";
 import { ServiceError } from "../../core/error.js";
+import { parseHostPort } from "../../core/host-port.js";
 import { answerError } from "./errors.js";
 import { inferRoute } from "./infer-route.js";
 import { metadataRoutes } from "./metadata-routes.js";
@@ -28,7 +29,7 @@ export type InferenceHttpServer = { readonly address: string; close(): Promise<v
 export async function serveInferenceHttp(
   options: InferenceHttpOptions,
 ): Promise<InferenceHttpServer> {
-  const { host, port } = hostAndPort(options.address);
+  const { host, port } = parseHostPort("HTTP address", options.address);
   const app = inferenceHttpApp(options);
   const open = new OpenRequests(app.server);
   try {
@@ -51,17 +52,6 @@ async function closeAnswered(app: FastifyInstance, open: OpenRequests): Promise<
   await open.none();
   app.server.closeAllConnections();
   await closing;
-}
-
-function hostAndPort(address: string): { readonly host: string; readonly port: number } {
-  const [, bracketed, plain, digits] =
-    /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(address) ?? [];
-  const host = bracketed ?? plain;
-  if (host !== undefined && Number(digits) <= 65_535) return { host, port: Number(digits) };
-  throw new ServiceError(
-    "badRequest",
-    `HTTP address ${JSON.stringify(address)} must be HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080`,
-  );
 }
 
 /** Apart from `serveInferenceHttp` so that tests can inject requests. */

@@ -5,7 +5,8 @@ import { invariant } from "../../invariant.js";
 import { why, type Tree } from "../rendered-document.js";
 import { EXTPROC_CLUSTER, PASSTHROUGH_CLUSTER, shadowCluster, versionCluster } from "./names.js";
 import type { EnvoyOptions, ExtProcEndpoint } from "./options.js";
-import { isIpAddress, socketAddress, typed, type HostPort } from "./protobuf.js";
+import type { HostPort } from "../../host-port.js";
+import { isIpAddress, socketAddress, typed } from "./protobuf.js";
 
 /** Far above any load: pods refuse what they cannot serve, and Envoy's 1024 would refuse before. */
 const UNBOUNDED = 1_000_000;

@@ -1,4 +1,4 @@
-import type { HostPort } from "./protobuf.js";
+import type { HostPort } from "../../host-port.js";
 
 /** Where an external processor listens. */
 export type ExtProcEndpoint =

@@ -1,6 +1,5 @@
+import type { HostPort } from "../../host-port.js";
 import type { Tree } from "../rendered-document.js";
-
-export type HostPort = { readonly host: string; readonly port: number };
 
 /** A duration in protobuf's JSON form: seconds with the unit. */
 export function seconds(ms: number): string {
