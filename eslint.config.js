@@ -20,14 +20,24 @@ const FOLDERS = [...Object.keys(MAY_IMPORT), "gen"];
 const importDirection = Object.entries(MAY_IMPORT).map(([folder, allowed]) => {
   const banned = FOLDERS.filter((other) => other !== folder && !allowed.includes(other));
   const patterns = banned.map((other) => ({
-    group: [`**/${other}/**`, ...(folder === "adapters" && other === "app" ? ["!**/app/ports.js", "!**/app/model-ports.js"] : [])],
+    group: [
+      `**/${other}/**`,
+      ...(folder === "adapters" && other === "app"
+        ? ["!**/app/ports.js", "!**/app/model-ports.js"]
+        : []),
+    ],
     message: `${folder} may import only: ${[folder, ...allowed].join(", ")} (ARCHITECTURE.md, import table).`,
   }));
   const pure = folder === "core" || folder === "schema";
-  const node = { group: ["node:*"], message: `${folder} is pure: take what you need as an argument.` };
+  const node = {
+    group: ["node:*"],
+    message: `${folder} is pure: take what you need as an argument.`,
+  };
   return {
     files: [`src/${folder}/**/*.ts`],
-    rules: { "no-restricted-imports": ["error", { patterns: pure ? [...patterns, node] : patterns }] },
+    rules: {
+      "no-restricted-imports": ["error", { patterns: pure ? [...patterns, node] : patterns }],
+    },
   };
 });
 
@@ -53,7 +63,10 @@ export default tseslint.config(
       "no-console": "error",
       "@typescript-eslint/switch-exhaustiveness-check": "error",
       "@typescript-eslint/consistent-type-definitions": ["error", "type"],
-      "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true, allowBoolean: true }],
+      "@typescript-eslint/restrict-template-expressions": [
+        "error",
+        { allowNumber: true, allowBoolean: true },
+      ],
       "@typescript-eslint/consistent-type-imports": "error",
       "@typescript-eslint/no-unused-vars": ["error", { argsIgnorePattern: "^_" }],
     },
@@ -64,7 +77,10 @@ export default tseslint.config(
     ignores: ["src/adapters/system/**"],
     rules: { "no-restricted-properties": ["error", ...ambient] },
   },
-  { files: ["eslint.config.js", "**/*.mjs", "**/*.js"], extends: [tseslint.configs.disableTypeChecked] },
+  {
+    files: ["eslint.config.js", "**/*.mjs", "**/*.js"],
+    extends: [tseslint.configs.disableTypeChecked],
+  },
   {
     files: ["test/**/*.ts", "bench/**"],
     rules: {

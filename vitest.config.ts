@@ -10,7 +10,11 @@ export default defineConfig({
       {
         test: {
           name: "process",
-          include: ["test/process/**/*.test.ts", "test/envoy/**/*.test.ts", "test/models/**/*.test.ts"],
+          include: [
+            "test/process/**/*.test.ts",
+            "test/envoy/**/*.test.ts",
+            "test/models/**/*.test.ts",
+          ],
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 600_000,

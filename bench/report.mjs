@@ -12,22 +12,13 @@ const cpuUs = ({ serverUs, envoyUs }) => serverUs + envoyUs;
 
 /** What a column shows of one round; `go` is absent when it was not measured. */
 const ROWS = [
-  heading("Ratios"),
-  row("CPU per request, Envoy and extproc, to no ext_proc", 2, (one, { none }) => {
-    return cpuUs(one.closed) / cpuUs(none.closed);
-  }),
-  row("CPU per request, Envoy and extproc, to Go", 2, (one, { go }) => {
-    return cpuUs(one.closed) / cpuUs(go.closed);
-  }),
-  row("CPU per request, extproc alone, to Go", 2, (one, { go }) => {
-    return serverUs(one.closed) / serverUs(go.closed);
-  }),
-  row("CPU per request, Envoy alone, to no ext_proc", 2, (one, { none }) => {
-    return one.closed.envoyUs / none.closed.envoyUs;
-  }),
+  heading("Ratios, closed loop"),
+  ...ratiosOfCpu("closed"),
   row("Requests per second, to no ext_proc", 2, (one, { none }) => {
     return one.closed.requestsPerSecond / none.closed.requestsPerSecond;
   }),
+  heading("Ratios, open loop"),
+  ...ratiosOfCpu("open"),
   row("Added latency p50, to Go", 2, (one, { none, go }) => {
     return added("p50", one, none) / added("p50", go, none);
   }),
@@ -49,8 +40,29 @@ const ROWS = [
   row("Requests per second", 0, ({ closed }) => closed.requestsPerSecond),
   row("Latency p50, ms", 1, ({ closed }) => closed.latencyMs.p50),
   row("Latency p99, ms", 1, ({ closed }) => closed.latencyMs.p99),
-  row("Of CPU used, other programs', %", 0, ({ closed }) => 100 * closed.othersShare),
+  heading("Disturbance"),
+  row("CPU of other programs, % of all used", 0, ({ closed, open }) => {
+    return 50 * (closed.othersShare + open.othersShare);
+  }),
 ];
+
+/** @param {"closed" | "open"} loop */
+function ratiosOfCpu(loop) {
+  return [
+    row("CPU per request, Envoy and extproc, to no ext_proc", 2, (one, { none }) => {
+      return cpuUs(one[loop]) / cpuUs(none[loop]);
+    }),
+    row("CPU per request, Envoy and extproc, to Go", 2, (one, { go }) => {
+      return cpuUs(one[loop]) / cpuUs(go[loop]);
+    }),
+    row("CPU per request, extproc alone, to Go", 2, (one, { go }) => {
+      return serverUs(one[loop]) / serverUs(go[loop]);
+    }),
+    row("CPU per request, Envoy alone, to no ext_proc", 2, (one, { none }) => {
+      return one[loop].envoyUs / none[loop].envoyUs;
+    }),
+  ];
+}
 
 function heading(title) {
   return { title: `**${title}**` };

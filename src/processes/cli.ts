@@ -17,7 +17,6 @@ import { packageVersion } from "./version.js";
 const program = new Command("weir")
   .description("Experiments, shadows and rate limits for model-serving traffic in a service mesh.")
   .version(packageVersion())
-  .showHelpAfterError("(run with --help for the options)")
   .addCommand(extprocCommand())
   .addCommand(serveCommand())
   .addCommand(demoCommand())
@@ -29,12 +28,12 @@ const program = new Command("weir")
   .addCommand(renderCommand())
   .addCommand(exposuresCommand());
 
-/** Subcommands do not inherit this setting. */
-function throwInsteadOfExit(command: Command): void {
-  command.exitOverride();
-  command.commands.forEach(throwInsteadOfExit);
+/** Commands that are added do not inherit these settings. */
+function settle(command: Command): void {
+  command.exitOverride().showHelpAfterError("(run with --help for the options)");
+  command.commands.forEach(settle);
 }
-throwInsteadOfExit(program);
+settle(program);
 
 try {
   await program.parseAsync();
@@ -53,7 +52,7 @@ function report(error: unknown): number {
   if (error instanceof ServiceError) {
     process.stderr.write(`${error.message}\n`);
     if (error.code === "dependencyDown") return EXIT.unavailable;
-    return error.code === "badRequest" ? EXIT.badConfiguration : EXIT.internal;
+    return error.code === "internal" ? EXIT.internal : EXIT.badConfiguration;
   }
   process.stderr.write(
     `${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,

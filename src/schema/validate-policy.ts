@@ -67,7 +67,12 @@ function partsOf(document: unknown): PolicyParts {
     shadows: list("shadows", Shadow),
     limits: list("limits", Limit),
     residency: list("residency", Residency),
-    names: (name) => new Set(listOf(document, name).map((item) => String(memberOf(item, "name")))),
+    names: (name) =>
+      new Set(
+        listOf(document, name)
+          .map(nameOf)
+          .filter((one) => one !== ""),
+      ),
   };
 }
 
@@ -89,6 +94,11 @@ function withoutUnknownKeys(document: unknown, issues: readonly PolicyIssue[]): 
 function listOf(document: unknown, name: string): readonly unknown[] {
   const list = memberOf(document, name);
   return Array.isArray(list) ? list : [];
+}
+
+function nameOf(item: unknown): string {
+  const name = memberOf(item, "name");
+  return typeof name === "string" ? name : "";
 }
 
 function memberOf(value: unknown, key: string | number): unknown {

@@ -7,7 +7,8 @@ export async function sendRaw(
   request: string,
 ): Promise<{ readonly status: number; readonly headers: string; readonly body: string }> {
   const socket = connect(port, "127.0.0.1");
-  socket.end(Buffer.from(request, "latin1"));
+  // Not half-closed: Envoy takes that for a client that has gone.
+  socket.write(Buffer.from(request, "latin1"));
   const [headers = "", body = ""] = (await text(socket)).split(/\r\n\r\n(.*)/s);
   return { status: Number(headers.split(" ")[1]), headers, body };
 }

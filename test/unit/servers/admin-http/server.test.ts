@@ -181,7 +181,7 @@ describe("addresses", () => {
   test.each(["9102", "localhost", "127.0.0.1:x", "127.0.0.1:70000", "::1:9102", ""])(
     "%j is refused, with an example",
     async (address) => {
-      await expect(serve(address)).rejects.toThrow("must be HOST:PORT, such as 127.0.0.1:9102");
+      await expect(serve(address)).rejects.toThrow("must be HOST:PORT, such as 127.0.0.1:9002");
     },
   );
 
