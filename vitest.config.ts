@@ -10,11 +10,7 @@ export default defineConfig({
       {
         test: {
           name: "process",
-          include: [
-            "test/process/**/*.test.ts",
-            "test/envoy/**/*.test.ts",
-            "test/models/**/*.test.ts",
-          ],
+          include: ["test/{process,models,envoy,load}/**/*.test.ts"],
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 600_000,

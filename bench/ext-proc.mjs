@@ -16,7 +16,7 @@ import { profileReport } from "./cpu-profile.mjs";
 import { goPrograms } from "./go-programs.mjs";
 import { measure } from "./measure.mjs";
 import { output, start } from "./programs.mjs";
-import { table } from "./report.mjs";
+import { disturbance, table } from "./report.mjs";
 import { SETUPS, startSetup } from "./setups.mjs";
 
 const PAGE = fileURLToPath(new URL("../docs/benchmarks.md", import.meta.url));
@@ -28,10 +28,10 @@ const WEIR_SETUPS = SETUPS.filter(({ server }) => server === "weir").map(({ name
 
 const program = new Command("npm run bench --")
   .description("Measure extproc beside no ext_proc and beside a minimal Go server.")
-  .addOption(number("--rounds <count>", "how often each is measured, in turns", 3))
-  .addOption(number("--seconds <seconds>", "how long each stretch of load is", 10))
-  .addOption(number("--connections <count>", "keep-alive connections to Envoy", 32))
-  .addOption(number("--rate <rps>", "requests per second of the open loop", 1000))
+  .addOption(wholeNumber("--rounds <count>", "how often each is measured, in turns", 3))
+  .addOption(wholeNumber("--seconds <seconds>", "how long each stretch of load is", 10))
+  .addOption(wholeNumber("--connections <count>", "keep-alive connections to Envoy", 32))
+  .addOption(wholeNumber("--rate <rps>", "requests per second of the open loop", 1000))
   .option("--node <path>", "Node to run weir extproc with", process.execPath)
   .option("--write", "put the table into docs/benchmarks.md")
   .addOption(
@@ -40,11 +40,11 @@ const program = new Command("npm run bench --")
       .preset("weir"),
   );
 
-function number(flags, description, byDefault) {
+function wholeNumber(flags, description, byDefault) {
   return new Option(flags, description).default(byDefault).argParser((text) => {
     const value = Number(text);
-    if (value > 0 && Number.isFinite(value)) return value;
-    throw new ExitError(EXIT.badConfiguration, `${flags}: ${text} is not a number above 0`);
+    if (Number.isSafeInteger(value) && value > 0) return value;
+    throw new ExitError(EXIT.badConfiguration, `${flags}: ${text} is not a whole number above 0`);
   });
 }
 
@@ -98,9 +98,12 @@ async function compare(lab, load, options) {
   } finally {
     for (const one of running) await one.stop();
   }
-  const markdown = await format(`${conditions}\n\n${table(SETUPS, rounds)}`, {
-    ...{ parser: "markdown", printWidth: 100 },
-  });
+  const markdown = await format(
+    [conditions, disturbance(rounds), table(SETUPS, rounds)].filter(Boolean).join("\n\n"),
+    {
+      ...{ parser: "markdown", printWidth: 100 },
+    },
+  );
   process.stdout.write(markdown);
   if (options.write) await writePage(markdown);
 }

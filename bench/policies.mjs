@@ -19,7 +19,7 @@ const policy = (name, port) => ({
 });
 
 /** Charged for every request, and never used up: a refusal would be another path than the one measured. */
-const limit = (name, key) => ({ name, key, quota: { requests: 100, period: "1s" } });
+const limit = (name, key) => ({ name, key, quota: { requests: 1e9, period: "1s" } });
 
 const halves = [
   { name: "control", version: "v1", start: 0, share: 5000 },

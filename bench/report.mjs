@@ -6,6 +6,9 @@
  * @typedef {Readonly<Record<string, Measured>>} Round  by name of the setup
  */
 
+/** Other programs' part of the CPU time used, up to which a run counts as undisturbed. */
+const TOLERABLE_SHARE = 0.1;
+
 /** No figure where there is no server. */
 const serverUs = (window) => (window.serverUs === 0 ? NaN : window.serverUs);
 const cpuUs = ({ serverUs, envoyUs }) => serverUs + envoyUs;
@@ -98,6 +101,14 @@ export function table(setups, rounds) {
     ]),
   ];
   return lines.map((cells) => `| ${cells.join(" | ")} |\n`).join("");
+}
+
+/** A warning for the reader when the machine was not ours alone; undefined when it was. */
+export function disturbance(rounds) {
+  const windows = rounds.flatMap(Object.values).flatMap(({ closed, open }) => [closed, open]);
+  const share = median(windows.map(({ othersShare }) => othersShare).toSorted((a, b) => a - b));
+  if (share <= TOLERABLE_SHARE) return undefined;
+  return `**Other programs took ${(100 * share).toFixed(0)} % of the CPU time used: latency tails and requests per second are theirs as much as ours. The ratios of CPU suffer less, but may move by a quarter from run to run.**`;
 }
 
 /** `median (min..max)`; a dash where the figure has no meaning, such as the server of no server. */

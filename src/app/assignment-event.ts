@@ -64,7 +64,8 @@ function loggedFacts(
   }
   return {
     method: facts.method,
-    path: facts.path,
+    // A query may hold an API key; it is kept only where it can change the decision.
+    path: policy.queryRead ? facts.path : (facts.path.split("?", 1)[0] ?? ""),
     host: facts.host,
     headers,
     ...(facts.principal === undefined ? {} : { principal: facts.principal }),

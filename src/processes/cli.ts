@@ -35,6 +35,11 @@ function settle(command: Command): void {
 }
 settle(program);
 
+// A reader that has seen enough, such as head, is no error.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === "EPIPE" ? EXIT.ok : EXIT.internal);
+});
+
 try {
   await program.parseAsync();
 } catch (error) {

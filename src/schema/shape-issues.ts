@@ -109,13 +109,14 @@ const MAX_SHOWN = 60;
 
 /** A value as an operator would recognise it, on one line. */
 export function shown(value: unknown): string {
-  if (value === null) return "nothing";
-  if (Array.isArray(value)) return "a list";
-  const text =
-    typeof value === "object"
-      ? `{ ${Object.keys(value).join(", ")} }`
-      : typeof value === "string"
-        ? JSON.stringify(value)
-        : String(value);
+  const text = textOf(value);
   return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
+}
+
+function textOf(value: unknown): string {
+  if (value === null || value === undefined) return "nothing";
+  if (Array.isArray(value)) return "a list";
+  if (typeof value === "object") return `{ ${Object.keys(value).join(", ")} }`;
+  // JSON has no NaN and no Infinity, YAML has.
+  return typeof value === "number" ? String(value) : JSON.stringify(value);
 }

@@ -2,7 +2,9 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { defaultVersionOf } from "../../core/serving/model-version.js";
 import { ModelManifest } from "../../schema/model-manifest.js";
+import { issuesOf, shapeMessage } from "../../schema/shape-issues.js";
 import { Name, VersionName } from "../../schema/values.js";
+import { issueLines } from "../yaml/issue-lines.js";
 import { readYaml } from "../yaml/read-yaml.js";
 
 export type VersionFolder = {
@@ -98,32 +100,9 @@ async function readManifest(file: string): Promise<ManifestRead> {
   const text = (await isFile(file)) ? await readFile(file, "utf8") : defaults;
   const { value, issues, locate } = readYaml(file, text);
   if (issues.length > 0) return { issues, locate };
-  const parsed = ModelManifest.safeParse(value);
+  const parsed = ModelManifest.safeParse(value, { error: shapeMessage });
   if (parsed.success) return { manifest: parsed.data, issues, locate };
-  return { issues: parsed.error.issues.flatMap((issue) => linesOf(issue, locate)), locate };
-}
-
-type Issue = {
-  readonly code?: string;
-  readonly path: readonly PropertyKey[];
-  readonly message: string;
-  readonly keys?: readonly string[];
-};
-
-/** Unrecognized keys come in one issue about their parent; each gets a line and its own place. */
-function linesOf(issue: Issue, locate: ManifestRead["locate"]): readonly string[] {
-  const path = issue.path.map((step) => (typeof step === "number" ? step : String(step)));
-  if (issue.code === "unrecognized_keys" && issue.keys !== undefined) {
-    return issue.keys.map(
-      (key) => `${locate([...path, key])} ${dotted([...path, key])}: unrecognized key`,
-    );
-  }
-  return [`${locate(path)} ${dotted(path)}: ${issue.message}`];
-}
-
-function dotted(path: readonly (string | number)[]): string {
-  const text = path.map((step) => (typeof step === "number" ? `[${step}]` : `.${step}`)).join("");
-  return text.replace(/^\./, "") || "document";
+  return { issues: issueLines(locate, parsed.error.issues.flatMap(issuesOf)), locate };
 }
 
 function nameIssues(

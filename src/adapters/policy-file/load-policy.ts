@@ -6,6 +6,7 @@ import { policyWarnings } from "../../core/policy/policy-warnings.js";
 import { API_VERSION } from "../../schema/policy.js";
 import type { PolicyIssue } from "../../schema/policy.js";
 import { validatePolicy } from "../../schema/validate-policy.js";
+import { issueLines } from "../yaml/issue-lines.js";
 import { readYaml } from "../yaml/read-yaml.js";
 
 /** A larger file is a mistake, and would stall the process that parses it. */
@@ -40,7 +41,9 @@ export function parsePolicy(
   overrideKeys: ReadonlyMap<string, Uint8Array> = new Map(),
 ): LoadedPolicy {
   if (text.length > MAX_FILE_BYTES) {
-    return refused([`${file}: ${text.length} characters, over the limit of ${MAX_FILE_BYTES}: split or shorten it`]);
+    return refused([
+      `${file}: ${text.length} characters, over the limit of ${MAX_FILE_BYTES}: split or shorten it`,
+    ]);
   }
   const document = readYaml(file, text);
   if (document.issues.length > 0) return refused(document.issues);
@@ -49,10 +52,7 @@ export function parsePolicy(
       `${file}:1:1 the file holds no document: write a policy, apiVersion: ${API_VERSION}, kind: ServingPolicy`,
     ]);
   }
-  const lines = (issues: readonly PolicyIssue[]) =>
-    issues
-      .map(({ path, message }) => `${document.locate(path)} ${pathText(path)}${message}`)
-      .sort(byPosition);
+  const lines = (issues: readonly PolicyIssue[]) => issueLines(document.locate, issues);
   const validated = validatePolicy(document.value);
   if (validated.kind === "invalid") {
     return refused(lines([...validated.issues, ...expressionIssues(validated.parts)]));
@@ -67,20 +67,3 @@ export function parsePolicy(
 }
 
 const refused = (mistakes: readonly string[]): LoadedPolicy => ({ kind: "refused", mistakes });
-
-/** In the order of the file, so that an operator can work from top to bottom. */
-function byPosition(left: string, right: string): number {
-  const [leftLine = 0, leftColumn = 0] = positionIn(left);
-  const [rightLine = 0, rightColumn = 0] = positionIn(right);
-  return leftLine - rightLine || leftColumn - rightColumn;
-}
-
-function positionIn(line: string): readonly number[] {
-  return (/:(\d+):(\d+) /.exec(line) ?? []).slice(1).map(Number);
-}
-
-/** `experiments[0].arms[1]: `; empty for the document itself. */
-function pathText(path: PolicyIssue["path"]): string {
-  const text = path.map((step) => (typeof step === "number" ? `[${step}]` : `.${step}`)).join("");
-  return text === "" ? "" : `${text.replace(/^\./, "")}: `;
-}

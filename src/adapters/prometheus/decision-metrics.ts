@@ -27,6 +27,7 @@ export function prometheusDecisionMetrics(registry: Registry): DecisionMetrics {
       }
       for (const { limit, kind } of decision.limits) count.verdicts.inc({ limit, kind });
       if (decision.shadow !== null) count.shadows.inc({ shadow: decision.shadow.name });
+      count.expressionErrors.inc(decision.expressionErrors);
       if (decision.override !== "none") count.overrides.inc({ result: decision.override });
     },
     passedThrough: () => {
@@ -78,6 +79,10 @@ function countersOf(registry: Registry) {
       "weir_overrides_total",
       "Requests that brought an override: trusted, or why it was refused.",
       "result",
+    ),
+    expressionErrors: counter(
+      "weir_expression_errors_total",
+      "CEL expressions that failed, as on an absent header; each counted as no.",
     ),
     passedThrough: counter("weir_passed_through_total", "Requests that are for no model."),
     failed: counter(

@@ -23,6 +23,8 @@ export type CompiledPolicy = {
   readonly headersRead: readonly string[];
   /** Names of the cookies that it reads. */
   readonly cookiesRead: readonly string[];
+  /** Whether an expression may read the query of the path; only then is it kept in logs. */
+  readonly queryRead: boolean;
 };
 
 export type CompiledModel = {

@@ -3,6 +3,7 @@ import type { Source } from "../../schema/unit.js";
 import { HEADER } from "../../schema/headers.js";
 import type { CompiledExpression } from "../cel/expression.js";
 import { BUILT_IN_DEVICE_HEADERS } from "../cel/request-context.js";
+import type { CompiledPolicy } from "./compiled-policy.js";
 
 /**
  * Every header and cookie that can change a decision. Envoy forwards these and no others, and the
@@ -11,7 +12,7 @@ import { BUILT_IN_DEVICE_HEADERS } from "../cel/request-context.js";
 export function inputsRead(
   policy: Policy,
   expressions: readonly CompiledExpression[],
-): { readonly headersRead: readonly string[]; readonly cookiesRead: readonly string[] } {
+): Pick<CompiledPolicy, "headersRead" | "cookiesRead" | "queryRead"> {
   const headers = new Set(expressions.flatMap(({ headers }) => headers));
   const cookies = new Set<string>();
   for (const source of sourcesOf(policy)) {
@@ -31,7 +32,11 @@ export function inputsRead(
   if (policy.overrides !== undefined) {
     headers.add(policy.overrides.header).add(HEADER.overrideToken);
   }
-  return { headersRead: [...headers].sort(), cookiesRead: [...cookies].sort() };
+  return {
+    headersRead: [...headers].sort(),
+    cookiesRead: [...cookies].sort(),
+    queryRead: expressions.some(({ text }) => text.includes("path")),
+  };
 }
 
 function sourcesOf(policy: Policy): readonly Source[] {

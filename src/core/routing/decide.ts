@@ -22,6 +22,7 @@ export type Step = { readonly step: string; readonly result: unknown };
 type Reading = {
   readonly unit: (name: string) => UnitReading;
   readonly evaluate: (expression: CompiledExpression) => CelVerdict;
+  readonly errors: () => number;
 };
 
 /**
@@ -72,6 +73,7 @@ export function decide(
     shadow,
     seed: seedFor(policy, model, reading),
     charges,
+    expressionErrors: reading.errors(),
     refused: refused ? "residency" : null,
     policy: policy.version,
   };
@@ -88,6 +90,7 @@ export function defaultDecision(policy: CompiledPolicy, model: CompiledModel): D
     shadow: null,
     seed: null,
     limits: [],
+    expressionErrors: 0,
     admitted: true,
     refused: null,
     policy: policy.version,
@@ -112,6 +115,7 @@ function readingOf(
     return reading;
   };
   let context: CelContext | undefined;
+  let errors = 0;
   const evaluate = (expression: CompiledExpression): CelVerdict => {
     context ??= celContextOf(
       facts,
@@ -120,10 +124,11 @@ function readingOf(
       [...policy.units.keys()].map((name) => [name, unit(name)] as const),
     );
     const verdict = expression.evaluate(context);
+    if (verdict === "error") errors++;
     note({ step: "expression", result: { expression: expression.text, verdict } });
     return verdict;
   };
-  return { unit, evaluate };
+  return { unit, evaluate, errors: () => errors };
 }
 
 function overrideOf(policy: CompiledPolicy, facts: RequestFacts, nowMs: number): OverrideReading {

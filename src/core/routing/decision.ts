@@ -66,6 +66,8 @@ export type Assignment = {
   /** Unsigned 32-bit seed for models that sample; null when no unit is known. */
   readonly seed: number | null;
   readonly charges: readonly Charge[];
+  /** CEL expressions that failed, as on an absent header; each counted as "no". */
+  readonly expressionErrors: number;
   /** Set when no version may serve the request: residency forbids all of them. */
   readonly refused: "residency" | null;
   readonly policy: string;

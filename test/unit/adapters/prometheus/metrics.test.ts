@@ -31,6 +31,7 @@ const aDecision = (changes: Partial<Decision> = {}): Decision => ({
   shadow: null,
   seed: null,
   limits: [],
+  expressionErrors: 0,
   admitted: true,
   refused: null,
   policy: "p1",

@@ -34,6 +34,7 @@ describe("a policy that says little", () => {
       shadow: null,
       seed: expect.any(Number) as number,
       charges: [],
+      expressionErrors: 0,
       refused: null,
       policy: aPolicy().version,
     });

@@ -16,6 +16,7 @@ export function aDecision(overrides: Partial<Decision> = {}): Decision {
     refused: null,
     policy: "0123456789abcdef",
     limits: [],
+    expressionErrors: 0,
     admitted: true,
     ...overrides,
   };
