@@ -63,11 +63,11 @@ describe("decisions", () => {
     expect(counters.sort()).toEqual([
       'weir_arm_decisions_total{experiment="x",arm="treatment",reason="assigned"} 1',
       'weir_arm_decisions_total{experiment="y",arm="-",reason="noUnit"} 1',
+      "weir_expression_errors_total 0",
       "weir_internal_errors_total 1",
       'weir_limit_verdicts_total{limit="global",kind="wouldLimit"} 1',
       'weir_limit_verdicts_total{limit="per-tenant",kind="admitted"} 1',
       'weir_overrides_total{result="trusted"} 1',
-      "weir_expression_errors_total 0",
       "weir_passed_through_total 1",
       'weir_requests_total{model="magika",outcome="admitted"} 1',
       'weir_shadows_total{shadow="v3-shadow"} 1',
