@@ -6,6 +6,7 @@ import type { ModelInput, ModelOutput, ServingMetrics } from "./model-ports.js";
 import type { ServedModels, ServedVersion } from "./served-models.js";
 import type { Clock, PredictionLog } from "./ports.js";
 import { predictionEvent } from "./prediction-event.js";
+import type { CallFacts } from "./prediction-event.js";
 
 /** What the body of a request says, whatever wire it came over. */
 export type InferRequest = {
@@ -23,22 +24,6 @@ export type InferCall<Reply> = CallFacts & {
   read(spec: ModelSpec): InferRequest;
   /** Writes the answer in the form of the wire; what it throws is the answer instead. */
   write(spec: ModelSpec, outputs: ModelOutput): Reply;
-};
-
-export type CallFacts = {
-  readonly model: string;
-  readonly version?: string | undefined;
-  /** Monotonic, when the request arrived. */
-  readonly receivedAtMs: number;
-  /** What is left of the mesh's time for this try. */
-  readonly meshTimeoutMs?: number | undefined;
-  readonly attempt: number;
-  readonly shadow: boolean;
-  readonly decision: string | null;
-  readonly policy: string | null;
-  readonly arms: string | null;
-  readonly requestId: string | null;
-  readonly signal?: AbortSignal | undefined;
 };
 
 export type Infer = <Reply>(call: InferCall<Reply>) => Promise<Reply>;

@@ -4,7 +4,7 @@ import { layerRules } from "./rules/layer-rules.js";
 import { limitRules } from "./rules/limit-rules.js";
 import { modelRules } from "./rules/model-rules.js";
 import { references, uniqueNames } from "./rules/references.js";
-import type { PolicyParts } from "./validate-policy.js";
+import type { PolicyParts } from "./policy-parts.js";
 
 /** Every rule that one field alone cannot state. Each message says what, the rule, the remedy. */
 export function policyRules(parts: PolicyParts): Issues {

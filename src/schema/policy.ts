@@ -31,6 +31,3 @@ export const Policy = z
   })
   .meta({ title: "ServingPolicy", description: "What Weir does with the traffic of your models." });
 export type Policy = z.infer<typeof Policy>;
-
-/** One mistake: where in the document, and what to do about it. */
-export type PolicyIssue = { readonly path: readonly (string | number)[]; readonly message: string };

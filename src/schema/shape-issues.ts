@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { PolicyIssue } from "./policy.js";
+import type { PolicyIssue } from "./policy-issue.js";
 
 /** Issues as zod raises them, before a message is chosen. */
 type RawIssue = z.core.$ZodRawIssue;
@@ -119,4 +119,9 @@ function textOf(value: unknown): string {
   if (typeof value === "object") return `{ ${Object.keys(value).join(", ")} }`;
   // JSON has no NaN and no Infinity, YAML has.
   return typeof value === "number" ? String(value) : JSON.stringify(value);
+}
+
+/** Whether an issue of `issuesOf` is about a key that the schema does not know. */
+export function isUnknownKey({ message }: PolicyIssue): boolean {
+  return message.startsWith("unknown key");
 }

@@ -1,35 +1,9 @@
-import type { z } from "zod";
-import { Experiment, Holdout, Layer } from "./experiment.js";
-import { Limit } from "./limit.js";
-import { Model } from "./model.js";
 import { Policy } from "./policy.js";
-import type { PolicyIssue } from "./policy.js";
+import type { PolicyIssue } from "./policy-issue.js";
+import { policyPartsOf } from "./policy-parts.js";
+import type { PolicyParts } from "./policy-parts.js";
 import { policyRules } from "./policy-rules.js";
-import { Residency } from "./residency.js";
-import { issuesOf, shapeMessage } from "./shape-issues.js";
-import { Shadow } from "./shadow.js";
-import { Context } from "./unit.js";
-
-/** One item of a list of the policy that is well formed by itself. */
-export type Item<T> = { readonly value: T; readonly path: PolicyIssue["path"] };
-
-/**
- * What could be read of a policy, well formed or not, so that the rules across fields can be
- * checked beside a misspelt key elsewhere, and everything is reported at once.
- */
-export type PolicyParts = {
-  readonly units: ReadonlySet<string>;
-  readonly context: Context;
-  readonly models: readonly Item<Model>[];
-  readonly layers: readonly Item<z.infer<typeof Layer>>[];
-  readonly holdouts: readonly Item<Holdout>[];
-  readonly experiments: readonly Item<Experiment>[];
-  readonly shadows: readonly Item<Shadow>[];
-  readonly limits: readonly Item<Limit>[];
-  readonly residency: readonly Item<Residency>[];
-  /** Names in a list, also of items that are not well formed: they do exist. */
-  names(list: string): ReadonlySet<string>;
-};
+import { isUnknownKey, issuesOf, shapeMessage } from "./shape-issues.js";
 
 export type Validated =
   | { readonly kind: "valid"; readonly policy: Policy }
@@ -43,66 +17,10 @@ export type Validated =
 export function validatePolicy(document: unknown): Validated {
   const parsed = Policy.safeParse(document, { error: shapeMessage });
   const shape = parsed.success ? [] : parsed.error.issues.flatMap(issuesOf);
-  const parts = partsOf(withoutUnknownKeys(document, shape));
+  const unknownKeys = shape.filter(isUnknownKey).map(({ path }) => path);
+  const parts = policyPartsOf(document, unknownKeys);
   const issues = [...shape, ...policyRules(parts)];
   return parsed.success && issues.length === 0
     ? { kind: "valid", policy: parsed.data }
     : { kind: "invalid", issues, parts };
-}
-
-function partsOf(document: unknown): PolicyParts {
-  const list = <S extends z.ZodType>(name: string, schema: S): Item<z.infer<S>>[] =>
-    listOf(document, name).flatMap((raw, at) => {
-      const parsed = schema.safeParse(raw);
-      return parsed.success ? [{ value: parsed.data, path: [name, at] }] : [];
-    });
-  const units = memberOf(document, "units");
-  return {
-    units: new Set(typeof units === "object" && units !== null ? Object.keys(units) : []),
-    context: Context.safeParse(memberOf(document, "context")).data ?? Context.parse({}),
-    models: list("models", Model),
-    layers: list("layers", Layer),
-    holdouts: list("holdouts", Holdout),
-    experiments: list("experiments", Experiment),
-    shadows: list("shadows", Shadow),
-    limits: list("limits", Limit),
-    residency: list("residency", Residency),
-    names: (name) =>
-      new Set(
-        listOf(document, name)
-          .map(nameOf)
-          .filter((one) => one !== ""),
-      ),
-  };
-}
-
-function withoutUnknownKeys(document: unknown, issues: readonly PolicyIssue[]): unknown {
-  const unknown = issues.filter(({ message }) => message.startsWith("unknown key"));
-  if (unknown.length === 0) return document;
-  // A policy is plain data; structuredClone is no part of the language.
-  const copy: unknown = JSON.parse(JSON.stringify(document));
-  for (const { path } of unknown) {
-    const parent = path.slice(0, -1).reduce<unknown>(memberOf, copy);
-    const key = path.at(-1);
-    if (typeof parent === "object" && parent !== null && key !== undefined) {
-      Reflect.deleteProperty(parent, key);
-    }
-  }
-  return copy;
-}
-
-function listOf(document: unknown, name: string): readonly unknown[] {
-  const list = memberOf(document, name);
-  return Array.isArray(list) ? list : [];
-}
-
-function nameOf(item: unknown): string {
-  const name = memberOf(item, "name");
-  return typeof name === "string" ? name : "";
-}
-
-function memberOf(value: unknown, key: string | number): unknown {
-  return typeof value === "object" && value !== null && Object.hasOwn(value, key)
-    ? (value as Readonly<Record<string | number, unknown>>)[key]
-    : undefined;
 }

@@ -1,7 +1,8 @@
 import { afterAll, describe, expect, test } from "vitest";
+import { ENVOY_DEFAULTS } from "../../src/core/render/envoy/options.js";
 import { HEADER } from "../../src/schema/headers.js";
 import type { ReceivedRequest } from "../support/echo-upstream.js";
-import { runLoad } from "../support/http-load.js";
+import { runLoad, type LoadResult } from "../support/http-load.js";
 import { NEWEST_ENVOY, OLDEST_ENVOY, openMesh, type Mesh } from "../support/mesh.js";
 import { INFER, TRAFFIC_PODS, trafficPolicy, type TrafficPod } from "../support/traffic-policy.js";
 import { runWeir } from "../support/weir-process.js";
@@ -51,12 +52,7 @@ describe.each([
       table.push({
         envoy,
         "graceful close": gracefulClose ? "on" : "off",
-        requests: result.answered,
-        "req/s": result.requestsPerSecond,
-        "p50 ms": result.p50Ms,
-        "p99 ms": result.p99Ms,
-        failed: result.answered - (result.outcomes["200"] ?? 0),
-        undecided: seen.undecided,
+        ...figuresOf(result, seen),
         flips,
         assignments: derived.exposures["assignments"] ?? 0,
         exposures: derived.exposures["exposures"] ?? 0,
@@ -87,6 +83,40 @@ describe.each([
     }
   });
 });
+
+const BRIEF = Math.min(REQUESTS, 20_000);
+test(`${BRIEF} requests with the default message timeout: none fails, and late ones pass undecided`, async () => {
+  const mesh = await openMesh({
+    ...{ pods: TRAFFIC_PODS, policy: trafficPolicy },
+    renderFlags: ["--message-timeout-ms", String(ENVOY_DEFAULTS.messageTimeoutMs)],
+  });
+  try {
+    const seen = watchPrimaries(mesh);
+    const result = await runLoad({
+      ...{ port: mesh.port, path: INFER, connections: CONNECTIONS, requests: BRIEF },
+      headers: (index) => ({ "x-user-id": `user-${index % USERS}` }),
+    });
+    table.push({
+      ...figuresOf(result, seen),
+      ...{ envoy: NEWEST_ENVOY, "graceful close": `${ENVOY_DEFAULTS.messageTimeoutMs} ms timeout` },
+    });
+    expect(result.outcomes).toEqual({ 200: BRIEF });
+    expect(seen.decisions.size + seen.undecided).toBe(BRIEF);
+  } finally {
+    await mesh.close();
+  }
+});
+
+function figuresOf(result: LoadResult, seen: Seen): Record<string, string | number> {
+  return {
+    requests: result.answered,
+    "req/s": result.requestsPerSecond,
+    "p50 ms": result.p50Ms,
+    "p99 ms": result.p99Ms,
+    failed: result.answered - (result.outcomes["200"] ?? 0),
+    undecided: seen.undecided,
+  };
+}
 
 type Seen = { undecided: number; arms: number; readonly decisions: Set<string> };
 

@@ -32,23 +32,30 @@ async function answersOf({ port, pods }: Mesh<TrafficPod>): Promise<Answers> {
   return { result, answers };
 }
 
-const TROUBLES = [
+type Trouble = {
+  readonly trouble: string;
+  readonly cause: (mesh: Mesh<TrafficPod>) => Promise<void> | undefined;
+};
+
+const TROUBLES: readonly Trouble[] = [
   { trouble: "none: it answers", cause: () => undefined },
   {
     trouble: "it answers 500",
-    cause: ({ pods }: Mesh<TrafficPod>) => {
+    cause: ({ pods }) => {
       pods.copies.answerWith(() => ({ status: 500, body: "shadow" }));
+      return undefined;
     },
   },
   {
     trouble: "it hangs",
-    cause: ({ pods }: Mesh<TrafficPod>) => {
+    cause: ({ pods }) => {
       pods.copies.answerWith(() => new Promise(() => undefined));
+      return undefined;
     },
   },
   {
     trouble: "it is stopped",
-    cause: ({ pods }: Mesh<TrafficPod>) => pods.copies.close(),
+    cause: ({ pods }) => pods.copies.close(),
   },
 ];
 
@@ -63,6 +70,7 @@ describe.each([OLDEST_ENVOY, NEWEST_ENVOY])("Envoy %s", (envoy) => {
           trafficPolicy(at, { shadows: isShadowed ? [{ ...all, address: at.copies }] : [] }),
       });
     const plain = await open(false);
+    await answersOf(plain); // A process that has just started is slow, which would flatter shadows.
     const without = await answersOf(plain).finally(() => plain.close());
     expect(without.result.outcomes).toEqual({ 200: REQUESTS });
     const mesh = await open(true);

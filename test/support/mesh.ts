@@ -47,16 +47,16 @@ export type Mesh<Pod extends string> = {
   /** The processes that were started last, one per replica. */
   readonly extprocs: readonly WeirProcess[];
   /** Starts a replica again, at its old address; the old process must have ended. */
-  restart(replica: number): Promise<void>;
+  readonly restart: (replica: number) => Promise<void>;
   /** Replaces the policy file whole. */
-  writePolicy(policy: unknown): Promise<void>;
+  readonly writePolicy: (policy: unknown) => Promise<void>;
   /** Events on the disk so far. */
-  events(): Promise<readonly LoggedEvent[]>;
+  readonly events: () => Promise<readonly LoggedEvent[]>;
   /** Until Envoy's health checks know so many replicas as healthy. */
-  healthyReplicas(count: number): Promise<void>;
+  readonly healthyReplicas: (count: number) => Promise<void>;
   /** Ends Envoy, then extproc and pods, which write what they have not written yet. */
-  stopTraffic(): Promise<void>;
-  close(): Promise<void>;
+  readonly stopTraffic: () => Promise<void>;
+  readonly close: () => Promise<void>;
 };
 
 export async function openMesh<Pod extends string>(options: MeshOptions<Pod>): Promise<Mesh<Pod>> {

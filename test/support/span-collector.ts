@@ -103,7 +103,7 @@ export function withTracing(document: RenderedDocument, collectorPort: number): 
       },
     },
   };
-  return { ...document, root: root as unknown as Plain, comments: [] };
+  return { ...document, root, comments: [] };
 }
 
 const loopback = (port: number): Plain => ({

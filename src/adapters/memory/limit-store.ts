@@ -10,15 +10,7 @@ import { invariant } from "../../core/invariant.js";
  * is forgotten starts with a whole quota, so size `maxKeys` for the keys that are busy at one time.
  */
 export function memoryLimitStore(maxKeys: number): LimitStore & { size(): number } {
-  // A Map keeps insertion order, so deleting and setting again makes its first key the oldest.
-  const tatByKey = new Map<string, number>();
-  const remember = (key: string, tatMs: number) => {
-    tatByKey.delete(key);
-    tatByKey.set(key, tatMs);
-    if (tatByKey.size <= maxKeys) return;
-    const [oldest] = tatByKey.keys();
-    if (oldest !== undefined) tatByKey.delete(oldest);
-  };
+  const quotas = new RecentQuotas(maxKeys);
   // Milliseconds since the epoch would lose what a quota of a million units a second adds per
   // unit; milliseconds since the first charge do not.
   let originMs: number | undefined;
@@ -27,21 +19,85 @@ export function memoryLimitStore(maxKeys: number): LimitStore & { size(): number
     const asked = charges.map((charge) => {
       const limit = limits.get(charge.limit);
       invariant(limit !== undefined, `limit ${charge.limit} belongs to the policy in force`);
-      return ask(charge, limit, tatByKey.get(charge.key) ?? sinceMs, sinceMs);
+      return ask(charge, limit, quotas.tatMsOf(charge.key) ?? sinceMs, sinceMs);
     });
-    return asked.some(isRefusal) ? asked.map(uncharged) : asked;
+    return asked.some(isRefusal) ? asked.map((one) => uncharged(one, sinceMs)) : asked;
   };
   return {
-    size: () => tatByKey.size,
+    size: () => quotas.size,
     peek: (charges, limits, nowMs) => askAll(charges, limits, nowMs).map(verdictOf),
     charge(charges, limits, nowMs) {
       const asked = askAll(charges, limits, nowMs);
-      for (const { charge, tatMs } of asked) {
-        if (tatMs !== undefined) remember(charge.key, tatMs);
+      for (const { charge, nextTatMs } of asked) {
+        if (nextTatMs !== undefined) quotas.use(charge.key, nextTatMs);
       }
       return asked.map(verdictOf);
     },
   };
+}
+
+/** One key's quota, between those that were used before and after it. */
+type Quota = { readonly key: string; tatMs: number; older: Quota; newer: Quota };
+
+/**
+ * A ring in order of use. Not the order of a Map, whose entries would be deleted and set again at
+ * every use: it keeps the holes, and finding its first key walks over all of them.
+ */
+class RecentQuotas {
+  readonly #maxKeys: number;
+  readonly #byKey = new Map<string, Quota>();
+  /** Joins the ends of the ring: newer than the newest and older than the oldest. */
+  readonly #ends: Quota = ringOfOne("", 0);
+
+  constructor(maxKeys: number) {
+    this.#maxKeys = maxKeys;
+  }
+
+  get size(): number {
+    return this.#byKey.size;
+  }
+
+  tatMsOf(key: string): number | undefined {
+    return this.#byKey.get(key)?.tatMs;
+  }
+
+  use(key: string, tatMs: number): void {
+    const known = this.#byKey.get(key);
+    if (known === undefined) {
+      const quota = ringOfOne(key, tatMs);
+      this.#byKey.set(key, quota);
+      insertBefore(this.#ends, quota);
+      if (this.#byKey.size > this.#maxKeys) this.#forget(this.#ends.newer);
+      return;
+    }
+    known.tatMs = tatMs;
+    takeOut(known);
+    insertBefore(this.#ends, known);
+  }
+
+  #forget(quota: Quota): void {
+    takeOut(quota);
+    this.#byKey.delete(quota.key);
+  }
+}
+
+function ringOfOne(key: string, tatMs: number): Quota {
+  const quota = { key, tatMs } as Quota;
+  quota.older = quota;
+  quota.newer = quota;
+  return quota;
+}
+
+function insertBefore(newer: Quota, quota: Quota): void {
+  quota.older = newer.older;
+  quota.newer = newer;
+  newer.older.newer = quota;
+  newer.older = quota;
+}
+
+function takeOut({ older, newer }: Quota): void {
+  older.newer = newer;
+  newer.older = older;
 }
 
 type Limits = ReadonlyMap<string, CompiledLimit>;
@@ -49,18 +105,17 @@ type Asked = {
   readonly charge: Charge;
   readonly limit: CompiledLimit;
   readonly admission: Admission;
-  /** What the quota would be if nothing were charged. */
-  readonly before: Admission;
+  /** What is stored now. */
+  readonly tatMs: number;
   /** What to store; undefined: nothing is charged. */
-  readonly tatMs: number | undefined;
+  readonly nextTatMs: number | undefined;
 };
 
 function ask(charge: Charge, limit: CompiledLimit, tatMs: number, nowMs: number): Asked {
-  const before = admit(tatMs, limit, 0, nowMs);
   const admission =
     charge.rejectMissing === true ? refusal(limit) : admit(tatMs, limit, charge.cost, nowMs);
-  const next = admission.kind === "admitted" ? admission.tatMs : undefined;
-  return { charge, limit, admission, before, tatMs: next };
+  const nextTatMs = admission.kind === "admitted" ? admission.tatMs : undefined;
+  return { charge, limit, admission, tatMs, nextTatMs };
 }
 
 /** Nothing to charge, and no time at which it would pass: the caller has to name itself. */
@@ -74,16 +129,20 @@ const refusal = ({ periodMs }: CompiledLimit): Admission => ({
 const isRefusal = ({ limit, admission }: Asked) => limit.enforce && admission.kind === "limited";
 
 /** All or nothing: beside a refusal, what would have passed keeps its quota. */
-function uncharged(asked: Asked): Asked {
-  return asked.admission.kind === "admitted"
-    ? { ...asked, admission: asked.before, tatMs: undefined }
-    : asked;
+function uncharged(asked: Asked, nowMs: number): Asked {
+  if (asked.admission.kind !== "admitted") return asked;
+  const admission = admit(asked.tatMs, asked.limit, 0, nowMs);
+  return { ...asked, admission, nextTatMs: undefined };
 }
 
 function verdictOf({ charge, limit, admission }: Asked): LimitVerdict {
-  const { remaining, resetAfterMs } = admission;
-  const common = { limit: charge.limit, cost: charge.cost, remaining, resetAfterMs };
-  if (admission.kind === "admitted") return { ...common, kind: "admitted", retryAfterMs: 0 };
-  const { retryAfterMs } = admission;
-  return { ...common, kind: limit.enforce ? "limited" : "wouldLimit", retryAfterMs };
+  const isAdmitted = admission.kind === "admitted";
+  return {
+    limit: charge.limit,
+    cost: charge.cost,
+    remaining: admission.remaining,
+    resetAfterMs: admission.resetAfterMs,
+    kind: isAdmitted ? "admitted" : limit.enforce ? "limited" : "wouldLimit",
+    retryAfterMs: isAdmitted ? 0 : admission.retryAfterMs,
+  };
 }

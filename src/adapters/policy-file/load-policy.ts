@@ -4,7 +4,7 @@ import { compilePolicy } from "../../core/policy/compile-policy.js";
 import type { CompiledPolicy } from "../../core/policy/compiled-policy.js";
 import { policyWarnings } from "../../core/policy/policy-warnings.js";
 import { API_VERSION } from "../../schema/policy.js";
-import type { PolicyIssue } from "../../schema/policy.js";
+import type { PolicyIssue } from "../../schema/policy-issue.js";
 import { validatePolicy } from "../../schema/validate-policy.js";
 import { issueLines } from "../yaml/issue-lines.js";
 import { readYaml } from "../yaml/read-yaml.js";

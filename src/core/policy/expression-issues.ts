@@ -1,5 +1,5 @@
-import type { PolicyIssue } from "../../schema/policy.js";
-import type { Item, PolicyParts } from "../../schema/validate-policy.js";
+import type { PolicyIssue } from "../../schema/policy-issue.js";
+import type { Item, PolicyParts } from "../../schema/policy-parts.js";
 import { celEnvironment, compileExpression } from "../cel/expression.js";
 
 /** Mistakes in the CEL expressions of a policy that has other mistakes too. */

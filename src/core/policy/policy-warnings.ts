@@ -1,5 +1,6 @@
 import type { Experiment } from "../../schema/experiment.js";
-import type { Policy, PolicyIssue } from "../../schema/policy.js";
+import type { Policy } from "../../schema/policy.js";
+import type { PolicyIssue } from "../../schema/policy-issue.js";
 
 /** What is allowed and probably not meant. */
 export function policyWarnings(policy: Policy): readonly PolicyIssue[] {

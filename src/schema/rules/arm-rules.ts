@@ -1,7 +1,7 @@
 import { isCumulative } from "../experiment.js";
 import type { Experiment } from "../experiment.js";
-import type { PolicyIssue } from "../policy.js";
-import type { Item } from "../validate-policy.js";
+import type { PolicyIssue } from "../policy-issue.js";
+import type { Item } from "../policy-parts.js";
 import { BUCKET_COUNT } from "../values.js";
 import { issue, quoted } from "./issue.js";
 import type { Issues } from "./issue.js";

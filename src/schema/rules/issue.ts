@@ -1,5 +1,5 @@
-import type { PolicyIssue } from "../policy.js";
-import type { Item } from "../validate-policy.js";
+import type { PolicyIssue } from "../policy-issue.js";
+import type { Item } from "../policy-parts.js";
 
 export type Issues = readonly PolicyIssue[];
 

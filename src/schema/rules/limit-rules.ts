@@ -1,5 +1,5 @@
 import { KEY_WORDS } from "../limit.js";
-import type { PolicyParts } from "../validate-policy.js";
+import type { PolicyParts } from "../policy-parts.js";
 import { issue, listed, quoted } from "./issue.js";
 import type { Issues } from "./issue.js";
 

@@ -1,5 +1,5 @@
 import type { Model } from "../model.js";
-import type { PolicyParts } from "../validate-policy.js";
+import type { PolicyParts } from "../policy-parts.js";
 import { issue, listed, quoted } from "./issue.js";
 import type { Issues } from "./issue.js";
 

@@ -1,4 +1,4 @@
-import type { PolicyParts, Item } from "../validate-policy.js";
+import type { PolicyParts, Item } from "../policy-parts.js";
 import { issue, listed, quoted } from "./issue.js";
 import type { Issues } from "./issue.js";
 

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import type { CallFacts, Infer } from "../../app/infer.js";
+import type { Infer } from "../../app/infer.js";
+import type { CallFacts } from "../../app/prediction-event.js";
 import type { Clock } from "../../app/ports.js";
 import { ServiceError } from "../../core/error.js";
 import { HEADER } from "../../schema/headers.js";
