@@ -15,7 +15,7 @@ export function assignmentEventOf(
   id: string,
   nowMs: number,
 ): AssignmentEvent {
-  const model = policy.models.find(({ name }) => name === decision.model);
+  const model = policy.models.get(decision.model);
   return {
     schema: ASSIGNMENT_SCHEMA,
     at: new Date(nowMs).toISOString(),

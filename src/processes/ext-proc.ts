@@ -39,9 +39,6 @@ export type ExtProcProcessOptions = {
   readonly finishMs: number;
 };
 
-/** Not a port: a process without a log directory was told not to keep assignments. */
-const NO_LOG: AssignmentLog = { append: () => undefined, close: () => Promise.resolve() };
-
 /** Serves until SIGTERM or SIGINT. Prints one JSON line with the addresses when ready. */
 export async function runExtProc(options: ExtProcProcessOptions): Promise<void> {
   const logger = makeLogger({ name: "weir-extproc", level: options.logLevel });
@@ -51,7 +48,8 @@ export async function runExtProc(options: ExtProcProcessOptions): Promise<void> 
   const common = { logger, clock: systemClock };
   const { policy, health } = await watchPolicyAndHealth(options, registry, random, logger);
   const limits = memoryLimitStore(options.limitKeys);
-  const log = openLog(options.logDirectory, registry, logger);
+  const { logDirectory } = options;
+  const log = logDirectory === undefined ? undefined : openLog(logDirectory, registry, logger);
   const tracing = startTracing({
     serviceName: "weir-extproc",
     endpoint: options.otlpEndpoint,
@@ -89,7 +87,7 @@ export async function runExtProc(options: ExtProcProcessOptions): Promise<void> 
     await server.drain();
     policy.close();
     health.close();
-    await Promise.all([log.close(), tracing.close(), admin.close()]);
+    await Promise.all([log?.close(), tracing.close(), admin.close()]);
   });
   const line = { ready: true, grpc: server.address, admin: admin.address };
   process.stdout.write(`${JSON.stringify(line)}\n`);
@@ -129,8 +127,7 @@ async function watchPolicyAndHealth(
   return { policy, health };
 }
 
-function openLog(directory: string | undefined, registry: Registry, logger: Logger): AssignmentLog {
-  if (directory === undefined) return NO_LOG;
+function openLog(directory: string, registry: Registry, logger: Logger): AssignmentLog {
   const counters = prometheusEventLogMetrics(registry)("assignments");
   return openJsonlLog({
     ...{ directory, prefix: "assignments", clock: systemClock },

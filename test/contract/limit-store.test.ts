@@ -167,6 +167,21 @@ describe("memory", () => {
     expect(store.size()).toBe(3);
   });
 
+  test("law: remembers exactly the keys used last, however often each was used", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 6 }), fc.array(fc.nat(9)), (maxKeys, uses) => {
+        const store = memoryLimitStore(maxKeys);
+        const limits = limitsOf(limit("a"));
+        const ofKey = (key: number) => [charge("a", { key: String(key) })];
+        for (const key of uses) store.charge(ofKey(key), limits, NOW_MS);
+        const used = [...new Set(uses.toReversed())].slice(0, maxKeys);
+        const isKnown = (key: number) => store.peek(ofKey(key), limits, NOW_MS)[0]?.remaining !== 9;
+        expect(Array.from({ length: 10 }, (_, key) => key).filter(isKnown)).toEqual(used.sort());
+        expect(store.size()).toBe(used.length);
+      }),
+    );
+  });
+
   test("stays within its bound under many keys", () => {
     const store = memoryLimitStore(100);
     const limits = limitsOf(limit("a"));

@@ -15,10 +15,10 @@ import { runWeir } from "../support/weir-process.js";
 const KEY = "0123456789abcdef0123456789abcdef";
 
 const MESHES = [
+  { envoy: OLDEST_ENVOY, renderFlags: ["--graceful-close"] },
   { envoy: OLDEST_ENVOY, renderFlags: [] },
-  { envoy: OLDEST_ENVOY, renderFlags: ["--no-graceful-close"] },
+  { envoy: NEWEST_ENVOY, renderFlags: ["--graceful-close"] },
   { envoy: NEWEST_ENVOY, renderFlags: [] },
-  { envoy: NEWEST_ENVOY, renderFlags: ["--no-graceful-close"] },
 ];
 
 describe.each(MESHES)("Envoy $envoy $renderFlags", ({ envoy, renderFlags }) => {

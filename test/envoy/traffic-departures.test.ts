@@ -30,9 +30,9 @@ function sendAndLeave(n: number): Promise<void> {
 
 describe("clients that leave before their decision is there", () => {
   test.each([
-    { envoy: OLDEST_ENVOY, renderFlags: ["--no-graceful-close"] },
-    { envoy: NEWEST_ENVOY, renderFlags: ["--no-graceful-close"] },
+    { envoy: OLDEST_ENVOY, renderFlags: [] },
     { envoy: NEWEST_ENVOY, renderFlags: [] },
+    { envoy: NEWEST_ENVOY, renderFlags: ["--graceful-close"] },
   ])("do no harm to others: Envoy $envoy $renderFlags", async ({ envoy, renderFlags }) => {
     mesh = await openMesh({ envoy, renderFlags, pods: TRAFFIC_PODS, policy: trafficPolicy });
     for (let n = 0; n < 300; n += 1) {
@@ -49,6 +49,7 @@ describe("extproc ends while pods are still at work", () => {
   test.each([
     { envoy: OLDEST_ENVOY, failureMode: "open", signal: "SIGKILL" },
     { envoy: OLDEST_ENVOY, failureMode: "open", signal: "SIGTERM" },
+    { envoy: OLDEST_ENVOY, failureMode: "closed", signal: "SIGTERM" },
     { envoy: NEWEST_ENVOY, failureMode: "open", signal: "SIGKILL" },
     { envoy: NEWEST_ENVOY, failureMode: "closed", signal: "SIGKILL" },
     { envoy: NEWEST_ENVOY, failureMode: "closed", signal: "SIGTERM" },
@@ -58,7 +59,7 @@ describe("extproc ends while pods are still at work", () => {
       mesh = await openMesh({
         ...{ envoy: row.envoy, pods: TRAFFIC_PODS },
         policy: (at) => trafficPolicy(at, { shadows: [] }),
-        renderFlags: ["--no-graceful-close", "--failure-mode", row.failureMode],
+        renderFlags: ["--failure-mode", row.failureMode],
         extprocFlags: ["--drain-ms", "0", "--finish-ms", "200"],
       });
       let waiting = 0;

@@ -81,10 +81,11 @@ function report(what: string, result: LoadResult, counts: Counts): void {
   });
 }
 
-describe.each([{ renderFlags: [] }, { renderFlags: ["--no-graceful-close"] }])(
-  "extproc is killed under load, render flags $renderFlags",
+describe.each([{ renderFlags: ["--graceful-close"] }, { renderFlags: [] }])(
+  "under load, render flags $renderFlags",
+  { timeout: 300_000 },
   ({ renderFlags }) => {
-    test("fail open: the default version serves, no request fails, and decisions come back", async () => {
+    test("extproc is killed, fail open: the default version serves, no request fails, and decisions come back", async () => {
       const opened = await open({ renderFlags });
       const { extprocs, restart } = opened;
       const load = startLoad(opened);
@@ -95,14 +96,14 @@ describe.each([{ renderFlags: [] }, { renderFlags: ["--no-graceful-close"] }])(
       await load.more("decided", PHASE);
       const result = await load.end();
       report(
-        `kill -9, fail open, ${renderFlags.join(" ") || "graceful close"}`,
+        `kill -9, fail open, ${renderFlags.join(" ") || "side streams reset"}`,
         result,
         load.counts,
       );
       expect(result.outcomes).toEqual({ 200: result.answered });
     });
 
-    test("fail closed: 503 and nothing else, nothing undecided, and decisions come back", async () => {
+    test("extproc is killed, fail closed: 503 and nothing else, nothing undecided, and decisions come back", async () => {
       const flags = [...renderFlags, "--failure-mode", "closed"];
       const opened = await open({ renderFlags: flags });
       const { extprocs, restart } = opened;
@@ -114,7 +115,7 @@ describe.each([{ renderFlags: [] }, { renderFlags: ["--no-graceful-close"] }])(
       await load.more("decided", PHASE);
       const result = await load.end();
       report(
-        `kill -9, fail closed, ${renderFlags.join(" ") || "graceful close"}`,
+        `kill -9, fail closed, ${renderFlags.join(" ") || "side streams reset"}`,
         result,
         load.counts,
       );
@@ -133,7 +134,7 @@ describe.each([{ renderFlags: [] }, { renderFlags: ["--no-graceful-close"] }])(
       await load.more("decided", 2 * PHASE);
       const result = await load.end();
       report(
-        `kill -9 of one of two, ${renderFlags.join(" ") || "graceful close"}`,
+        `kill -9 of one of two, ${renderFlags.join(" ") || "side streams reset"}`,
         result,
         load.counts,
       );
@@ -157,7 +158,11 @@ describe.each([{ renderFlags: [] }, { renderFlags: ["--no-graceful-close"] }])(
       }
       await load.more("decided", PHASE);
       const result = await load.end();
-      report(`SIGTERM in turn, ${renderFlags.join(" ") || "graceful close"}`, result, load.counts);
+      report(
+        `SIGTERM in turn, ${renderFlags.join(" ") || "side streams reset"}`,
+        result,
+        load.counts,
+      );
       expect(result.outcomes).toEqual({ 200: result.answered });
       expect(load.counts).toMatchObject({ undecided: 0, decided: result.answered });
       await opened.stopTraffic();

@@ -36,7 +36,7 @@ test("every mistake in the manifests and folders is named, with its position", a
   });
   expect(refusal).toContain("ended with code 64");
   for (const line of [
-    "a/model.yaml:3:1 maxBatchSise: unknown key \"maxBatchSise\": remove it, or write one of",
+    'a/model.yaml:3:1 maxBatchSise: unknown key "maxBatchSise": remove it, or write one of',
     "a/model.yaml:4:1 instances: ",
     'a/model.yaml:5:27 executionProviders[1]: execution provider "npu" is not one of cpu, cuda, webgpu',
     "a/model.yaml:7:8 versions.2.sha256: sha256 must be 64 lower-case hexadecimal digits",

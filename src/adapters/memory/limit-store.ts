@@ -36,8 +36,30 @@ export function memoryLimitStore(maxKeys: number): LimitStore & { size(): number
   };
 }
 
-/** One key's quota, between those that were used before and after it. */
-type Quota = { readonly key: string; tatMs: number; older: Quota; newer: Quota };
+/** One key's quota, between those that were used before and after it; alone at first. */
+class KeyedQuota {
+  readonly key: string;
+  tatMs = 0;
+  older: KeyedQuota = this;
+  newer: KeyedQuota = this;
+
+  constructor(key: string) {
+    this.key = key;
+  }
+
+  takeOut(): void {
+    this.older.newer = this.newer;
+    this.newer.older = this.older;
+  }
+
+  moveBefore(newer: KeyedQuota): void {
+    this.takeOut();
+    this.older = newer.older;
+    this.newer = newer;
+    newer.older.newer = this;
+    newer.older = this;
+  }
+}
 
 /**
  * A ring in order of use. Not the order of a Map, whose entries would be deleted and set again at
@@ -45,9 +67,9 @@ type Quota = { readonly key: string; tatMs: number; older: Quota; newer: Quota }
  */
 class RecentQuotas {
   readonly #maxKeys: number;
-  readonly #byKey = new Map<string, Quota>();
+  readonly #byKey = new Map<string, KeyedQuota>();
   /** Joins the ends of the ring: newer than the newest and older than the oldest. */
-  readonly #ends: Quota = ringOfOne("", 0);
+  readonly #ends = new KeyedQuota("");
 
   constructor(maxKeys: number) {
     this.#maxKeys = maxKeys;
@@ -62,42 +84,22 @@ class RecentQuotas {
   }
 
   use(key: string, tatMs: number): void {
-    const known = this.#byKey.get(key);
-    if (known === undefined) {
-      const quota = ringOfOne(key, tatMs);
-      this.#byKey.set(key, quota);
-      insertBefore(this.#ends, quota);
-      if (this.#byKey.size > this.#maxKeys) this.#forget(this.#ends.newer);
-      return;
-    }
-    known.tatMs = tatMs;
-    takeOut(known);
-    insertBefore(this.#ends, known);
+    const quota = this.#byKey.get(key) ?? this.#added(key);
+    quota.tatMs = tatMs;
+    quota.moveBefore(this.#ends);
+    if (this.#byKey.size > this.#maxKeys) this.#forget(this.#ends.newer);
   }
 
-  #forget(quota: Quota): void {
-    takeOut(quota);
+  #added(key: string): KeyedQuota {
+    const quota = new KeyedQuota(key);
+    this.#byKey.set(key, quota);
+    return quota;
+  }
+
+  #forget(quota: KeyedQuota): void {
+    quota.takeOut();
     this.#byKey.delete(quota.key);
   }
-}
-
-function ringOfOne(key: string, tatMs: number): Quota {
-  const quota = { key, tatMs } as Quota;
-  quota.older = quota;
-  quota.newer = quota;
-  return quota;
-}
-
-function insertBefore(newer: Quota, quota: Quota): void {
-  quota.older = newer.older;
-  quota.newer = newer;
-  newer.older.newer = quota;
-  newer.older = quota;
-}
-
-function takeOut({ older, newer }: Quota): void {
-  older.newer = newer;
-  newer.older = older;
 }
 
 type Limits = ReadonlyMap<string, CompiledLimit>;

@@ -1,6 +1,7 @@
 import { Counter, Histogram, type Registry } from "prom-client";
 import type { DecisionMetrics } from "../../app/ports.js";
 import type { Decision } from "../../core/routing/decision.js";
+import { talliedCounter } from "./tallied-counter.js";
 
 /** A decision takes tens of microseconds; a bucket of 5 ms would hide every mistake. */
 const DECISION_BUCKETS = [25e-6, 50e-6, 1e-4, 25e-5, 5e-4, 1e-3, 25e-4, 5e-3, 1e-2, 25e-3, 0.1];
@@ -19,13 +20,13 @@ export function prometheusDecisionMetrics(registry: Registry): DecisionMetrics {
   return {
     decided: (decision, seconds) => {
       decisionSeconds.observe(seconds);
-      count.requests.inc({ model: decision.model, outcome: outcomeOf(decision) });
       const { model, version, versionReason } = decision;
-      count.versions.inc({ model, version, reason: versionReason ?? "default" });
+      count.requests(model, outcomeOf(decision));
+      count.versions(model, version, versionReason ?? "default");
       for (const { experiment, arm, reason } of decision.arms) {
-        count.arms.inc({ experiment, arm: arm ?? NO_ARM, reason });
+        count.arms(experiment, arm ?? NO_ARM, reason);
       }
-      for (const { limit, kind } of decision.limits) count.verdicts.inc({ limit, kind });
+      for (const { limit, kind } of decision.limits) count.verdicts(limit, kind);
       if (decision.shadow !== null) count.shadows.inc({ shadow: decision.shadow.name });
       count.expressionErrors.inc(decision.expressionErrors);
       if (decision.override !== "none") count.overrides.inc({ result: decision.override });
@@ -47,28 +48,30 @@ function outcomeOf({ refused, admitted }: Decision): "refused" | "limited" | "ad
 function countersOf(registry: Registry) {
   const counter = <Label extends string>(name: string, help: string, ...labelNames: Label[]) =>
     new Counter<Label>({ name, help, labelNames, registers: [registry] });
+  const tallied = (name: string, help: string, ...labelNames: readonly string[]) =>
+    talliedCounter(registry, name, help, ...labelNames);
   return {
-    requests: counter(
+    requests: tallied(
       "weir_requests_total",
       "Requests for a model, by outcome: admitted, limited, or refused by residency.",
       "model",
       "outcome",
     ),
-    versions: counter(
+    versions: tallied(
       "weir_version_decisions_total",
       "Versions decided, and why: the default, an arm, or what moved the request elsewhere.",
       "model",
       "version",
       "reason",
     ),
-    arms: counter(
+    arms: tallied(
       "weir_arm_decisions_total",
       "Arms decided, and why; the arm - is none.",
       "experiment",
       "arm",
       "reason",
     ),
-    verdicts: counter(
+    verdicts: tallied(
       "weir_limit_verdicts_total",
       "Verdicts of limits; wouldLimit is an observed limit that did not refuse.",
       "limit",

@@ -8,6 +8,7 @@ import { celEnvironment, compileExpression, type CompiledExpression } from "../c
 import { invariant } from "../invariant.js";
 import type { CompiledLimit } from "../limit/limit.js";
 import { shadowCluster, versionKey } from "../render/envoy/names.js";
+import { modelIndexOf } from "../routing/match-model.js";
 import type {
   CompiledArm,
   CompiledAttribute,
@@ -48,7 +49,8 @@ export function compilePolicy(
       source: policy,
       name: policy.metadata.name,
       version: policyVersion(policy),
-      models: [...models].sort((left, right) => right.pathPrefix.length - left.pathPrefix.length),
+      models: new Map(models.map((model) => [model.name, model])),
+      modelIndex: modelIndexOf(models),
       // Sorted, since the order of keys in the file is no part of the policy's version.
       units: new Map(
         Object.keys(policy.units)

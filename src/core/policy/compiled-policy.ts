@@ -5,6 +5,7 @@ import type { LimitKeyPart } from "../../schema/limit.js";
 import type { Policy } from "../../schema/policy.js";
 import type { CompiledExpression } from "../cel/expression.js";
 import type { CompiledLimit } from "../limit/limit.js";
+import type { ModelIndex } from "../routing/match-model.js";
 
 /** A policy made ready for the request path: names resolved, expressions compiled. Immutable. */
 export type CompiledPolicy = {
@@ -12,7 +13,9 @@ export type CompiledPolicy = {
   readonly name: string;
   /** Hash of the canonical form; the same on every replica that has the same policy. */
   readonly version: string;
-  readonly models: readonly CompiledModel[];
+  /** By name. */
+  readonly models: ReadonlyMap<string, CompiledModel>;
+  readonly modelIndex: ModelIndex;
   readonly units: ReadonlyMap<string, readonly Source[]>;
   readonly attributes: readonly CompiledAttribute[];
   readonly limits: ReadonlyMap<string, CompiledLimit>;

@@ -39,7 +39,7 @@ export function decide(
   nowMs: number,
   note: (step: Step) => void = ignore,
 ): Assignment | null {
-  const model = matchModel(policy.models, facts.host, facts.path);
+  const model = matchModel(policy.modelIndex, facts.host, facts.path);
   note({ step: "model", result: model?.name ?? null });
   if (model === undefined) return null;
   const reading = readingOf(policy, facts, note);

@@ -49,7 +49,12 @@ export function renderCommand(): Command {
       "how long a request waits for its decision",
       String(ENVOY_DEFAULTS.messageTimeoutMs),
     )
-    .option("--no-graceful-close", "leave out the runtime flag that ends side streams gracefully")
+    .option(
+      "--graceful-close",
+      "end side streams without a reset: cheaper, for Envoy 1.39.3 and newer only",
+      ENVOY_DEFAULTS.gracefulClose,
+    )
+    .option("--no-graceful-close", "reset side streams, which every Envoy can (default)")
     .option("--access-log <file>", "file for the access log; default: Envoy's standard output")
     .option("--passthrough <host:port>", "where requests go that belong to no model; default: 404")
     .action(async (file: string, options: Options) => {

@@ -22,6 +22,15 @@ export async function announceGoaway(sessions: OpenSessions, timeoutMs: number):
   clearTimeout(timer);
 }
 
+/** Ends one busy session without losing a stream; the peer opens its next one on another. */
+export async function retire(
+  session: ServerHttp2Session,
+  streams: ReadonlySet<ServerHttp2Stream>,
+): Promise<void> {
+  await heardGoaway(session, streams);
+  if (!session.closed) session.close();
+}
+
 function heardGoaway(
   session: ServerHttp2Session,
   streams: ReadonlySet<ServerHttp2Stream>,

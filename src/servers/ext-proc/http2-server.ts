@@ -1,7 +1,7 @@
 import http2 from "node:http2";
 import type { Http2Server, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
-import type { OpenSessions } from "./goaway.js";
-import { RESET_BUDGET } from "./rapid-reset.js";
+import { retire, type OpenSessions } from "./goaway.js";
+import { RESET_BUDGET, STREAMS_PER_SESSION } from "./rapid-reset.js";
 
 /**
  * grpc-js makes its HTTP/2 server itself and hands out neither options nor sessions. While `bind`
@@ -35,11 +35,14 @@ async function bindWrapped<Bound>(bind: () => Promise<Bound>): Promise<BoundHttp
       const server = create({ ...options, ...RESET_BUDGET }, ...rest);
       server.on("session", (session) => {
         const streams = new Set<ServerHttp2Stream>();
+        let served = 0;
         sessions.set(session, streams);
         session.once("close", () => sessions.delete(session));
         session.on("stream", (stream) => {
           streams.add(stream);
           stream.once("close", () => streams.delete(stream));
+          served++;
+          if (served === STREAMS_PER_SESSION) void retire(session, streams);
         });
       });
       return server;

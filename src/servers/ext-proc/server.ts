@@ -10,6 +10,8 @@ import { freeUnixSocket } from "./unix-socket.js";
 
 /** A peer that does not answer a ping in this time is not waited for. */
 const GOAWAY_TIMEOUT_MS = 1000;
+/** For the ends of decided streams to leave the machine before their connections are cut. */
+const LAST_WORDS_MS = 100;
 
 export type ExtProcOptions = ExtProcService & {
   /** `HOST:PORT` (port 0 takes a free one) or `unix:/path/of.sock`. */
@@ -35,7 +37,8 @@ export async function serveExtProc(options: ExtProcOptions): Promise<ExtProcServ
   const { address, logger } = options;
   // Channelz bookkeeping costs a tenth of the CPU of a stream, and nobody reads it.
   const server = new Server({ "grpc.enable_channelz": 0 });
-  server.addService(extProcService, { Process: makeProcess(options) });
+  const { process, endAnswered } = makeProcess(options);
+  server.addService(extProcService, { Process: process });
   const health = addHealth(server);
   await freeUnixSocket(address);
   const listening = await bindWithHttp2(() => bind(server, address));
@@ -43,7 +46,7 @@ export async function serveExtProc(options: ExtProcOptions): Promise<ExtProcServ
   let drained: Promise<void> | undefined;
   return {
     address: listening.bound,
-    drain: () => (drained ??= drain(server, health, listening, options)),
+    drain: () => (drained ??= drain(server, health, listening, endAnswered, options)),
   };
 }
 
@@ -79,13 +82,14 @@ async function drain(
   server: Server,
   health: Health,
   { bound, sessions }: BoundHttp2<string>,
+  endAnswered: () => void,
   { drainMs, finishMs, logger }: ExtProcOptions,
 ): Promise<void> {
   health.notReady();
   logger.info({ drainMs }, "ext_proc is draining");
   await delay(drainMs);
   await announceGoaway(sessions, GOAWAY_TIMEOUT_MS);
-  server.drain(bound, finishMs);
+  server.drain(bound, finishMs + 2 * LAST_WORDS_MS);
   const closed = new Promise<void>((resolve) => {
     server.tryShutdown(() => {
       resolve();
@@ -97,6 +101,8 @@ async function drain(
     delay(finishMs, undefined, { signal: deadline.signal }).catch(() => undefined),
   ]);
   deadline.abort();
+  endAnswered();
+  await Promise.race([closed, delay(LAST_WORDS_MS)]);
   // grpc-js without channelz does not know its sessions, so forceShutdown alone would leave them.
   for (const session of sessions.keys()) session.destroy();
   server.forceShutdown();

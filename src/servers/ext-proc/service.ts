@@ -38,9 +38,11 @@ type Stream = { modes: BodyModes; sawRequestHeaders: boolean; isOver: boolean };
  * because Envoy takes that for "no filter" and lets the request pass undecided, even where the
  * filter is configured to fail closed. So a bug of ours is answered with the safe default.
  */
-export function makeProcess(service: ExtProcService): (call: Call) => void {
-  return (call) => {
+export function makeProcess(service: ExtProcService): Process {
+  const open = new Map<Call, Stream>();
+  const process = (call: Call) => {
     const stream: Stream = { modes: {}, sawRequestHeaders: false, isOver: false };
+    open.set(call, stream);
     service.metrics.streamOpened();
     call.on("data", (bytes: Buffer) => {
       if (!stream.isOver) onMessage(service, call, stream, bytes);
@@ -50,10 +52,24 @@ export function makeProcess(service: ExtProcService): (call: Call) => void {
     // A reset is how most Envoys say that they are done: no error, and nothing to log.
     call.on("close", () => {
       stream.isOver = true;
+      open.delete(call);
       service.metrics.streamClosed();
     });
   };
+  const endAnswered = () => {
+    for (const [call, stream] of open) if (stream.sawRequestHeaders) call.end();
+  };
+  return { process, endAnswered };
 }
+
+export type Process = {
+  readonly process: (call: Call) => void;
+  /**
+   * Ends the streams whose request is decided. Envoy 1.36 keeps them until the pod has answered,
+   * and would fail such a request, decided as it is, when the connection goes.
+   */
+  readonly endAnswered: () => void;
+};
 
 function onMessage(service: ExtProcService, call: Call, stream: Stream, bytes: Buffer): void {
   const message = decode(bytes);

@@ -1,16 +1,23 @@
 // CommonJS that Node cannot see named exports in: only the default import works outside of tests.
 import structPb from "google-protobuf/google/protobuf/struct_pb.js";
 import type { JavaScriptValue } from "google-protobuf/google/protobuf/struct_pb.js";
-import type { Struct, Struct__Output } from "../../gen/google/protobuf/Struct.js";
+import type { Struct } from "../../gen/google/protobuf/Struct.js";
+import type { Value } from "../../gen/google/protobuf/Value.js";
 import { structType } from "./protocol.js";
 
-/** google-protobuf knows how plain values map to a Struct; the bytes carry them to proto-loader. */
-export function structOf(plain: Record<string, JavaScriptValue>): Struct__Output {
-  return structType.deserialize(
-    Buffer.from(structPb.Struct.fromJavaScript(plain).serializeBinary()),
-  );
+/** A text that is absent is left out. */
+export type Texts = Readonly<Record<string, string | undefined>>;
+
+/** By hand: a dozen texts take google-protobuf 20 us, by way of bytes. */
+export function structOf(texts: Texts): Struct {
+  const fields: Record<string, Value> = {};
+  for (const [key, text] of Object.entries(texts)) {
+    if (text !== undefined) fields[key] = { stringValue: text };
+  }
+  return { fields };
 }
 
+/** google-protobuf knows how a Struct maps to plain values; the bytes carry it from proto-loader. */
 export function plainOf(struct: Struct): Record<string, JavaScriptValue> {
   return structPb.Struct.deserializeBinary(structType.serialize(struct)).toJavaScript();
 }

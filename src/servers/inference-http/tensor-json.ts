@@ -129,7 +129,15 @@ function textElement(name: string, element: unknown): string {
 }
 
 function badElement(name: string, datatype: Datatype, index: number, element: unknown) {
-  const shown = String(exactInteger(element) ?? JSON.stringify(element)).slice(0, 64);
+  const shown = shownElement(element);
   const message = `input ${name}: element ${index} is ${shown}, which is no value of ${datatype}`;
   return new ServiceError("badRequest", message);
+}
+
+/** JSON.stringify would overflow the stack on deep nesting. */
+function shownElement(element: unknown): string {
+  if (typeof element === "object" && element !== null) {
+    return Array.isArray(element) ? "a list" : "an object";
+  }
+  return String(exactInteger(element) ?? JSON.stringify(element)).slice(0, 64);
 }

@@ -62,6 +62,26 @@ describe("a request", () => {
     expect(AssignmentEvent.parse(told.events[0])).toEqual(told.events[0]);
   });
 
+  test("is decided and counted alike where assignments are not kept", () => {
+    const policy = aPolicy({ experiments: [anExperiment()] });
+    const [kept, notKept] = [{}, { log: undefined }].map((ports) => {
+      const { handle, told } = anApplication(policy, ports);
+      return { outcome: handle(aRequest({ user: "u1" })), decided: told.decided, told };
+    });
+    expect(notKept?.outcome).toEqual(kept?.outcome);
+    expect(notKept?.decided).toEqual(kept?.decided);
+    expect(notKept?.told).toMatchObject({ events: [], failed: 0 });
+  });
+
+  test("has an id of sixteen random characters, five bits of one byte each", () => {
+    const { handle } = anApplication(aPolicy(), {
+      random: { bytes: (count) => Uint8Array.from({ length: count }, (_, at) => at * 8 + 7) },
+    });
+    expect(handle(aRequest())).toMatchObject({
+      id: expect.stringMatching(/^.{10}FEDCBA9876543210$/) as string,
+    });
+  });
+
   test("has an id of its own, which sorts by time", () => {
     const ids = [NOW_MS, NOW_MS, NOW_MS + 1].map((nowMs, at) => {
       const { handle } = anApplication(aPolicy(), {

@@ -19,7 +19,7 @@ export type EnvoyOptions = {
   readonly failureMode: "open" | "closed";
   /** How long a request may wait for its decision. */
   readonly messageTimeoutMs: number;
-  /** Off only to reproduce Envoys that cannot end side streams gracefully. */
+  /** End side streams without a reset: for Envoy 1.39.3 and newer, older ones crash with it. */
   readonly gracefulClose: boolean;
   /** Where requests go that belong to no model; absent: 404. */
   readonly passthrough?: HostPort;
@@ -35,7 +35,7 @@ export const ENVOY_DEFAULTS = {
   headersRead: [],
   failureMode: "open",
   messageTimeoutMs: 50,
-  gracefulClose: true,
+  gracefulClose: false,
   maxRequestsPerSecond: 20_000,
   maxDownstreamConnections: 50_000,
 } as const satisfies EnvoyOptions;

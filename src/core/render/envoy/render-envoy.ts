@@ -9,7 +9,7 @@ import { socketAddress, typed } from "./protobuf.js";
 export function renderEnvoy(policy: Policy, options: EnvoyOptions): RenderedDocument {
   return renderedDocument(header(policy, options), {
     admin: { address: socketAddress(options.admin) },
-    layered_runtime: options.gracefulClose ? gracefulClose() : undefined,
+    layered_runtime: runtime(options),
     overload_manager: downstreamConnections(options.maxDownstreamConnections),
     static_resources: {
       listeners: [listener(policy, options)],
@@ -18,15 +18,17 @@ export function renderEnvoy(policy: Policy, options: EnvoyOptions): RenderedDocu
   });
 }
 
-function gracefulClose(): Tree {
+function runtime({ gracefulClose }: EnvoyOptions): Tree {
   return {
     layers: [
       {
         name: "weir",
         static_layer: {
           "envoy.reloadable_features.ext_proc_graceful_grpc_close": why(
-            "Else Envoy resets every side stream, and Node's HTTP/2 ends connections that reset so often.",
-            true,
+            gracefulClose
+              ? "Ends side streams without a reset, which is cheaper. Envoy 1.36 to 1.38 crash with it."
+              : "Envoy 1.36 to 1.38 crash with it when a client leaves during its decision; from 1.39.3 on, true is cheaper.",
+            gracefulClose,
           ),
         },
       },

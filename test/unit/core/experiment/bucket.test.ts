@@ -136,7 +136,7 @@ describe("growthbook-v2", () => {
       experiments: [anExperiment({ hash: "growthbook-v2", arms: armsOf(ranges) })],
     });
     const bucket = Math.round(draw * 10_000);
-    const arms = policy.models[0]!.experiments[0]!.arms;
+    const arms = policy.models.get("m")!.experiments[0]!.arms;
     expect(arms.findIndex(({ from, to }) => bucket >= from && bucket < to)).toBe(expected);
   });
 

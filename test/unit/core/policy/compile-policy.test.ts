@@ -141,9 +141,7 @@ describe("compiling", () => {
       { name: "one", unit: "user", share: 1, models: ["n"] },
     ];
     const limits = [aLimit({ name: "all" }), aLimit({ name: "one", models: ["m"] })];
-    const compiled = new Map(
-      aPolicy({ models, holdouts, limits }).models.map((model) => [model.name, model]),
-    );
+    const compiled = aPolicy({ models, holdouts, limits }).models;
     const names = (model: string) => ({
       holdouts: compiled.get(model)?.holdouts.map(({ name }) => name),
       limits: compiled.get(model)?.limits.map(({ name }) => name),

@@ -4,7 +4,7 @@ import { chooseVersion } from "../../../../src/core/routing/choose-version.js";
 import { aModel, aPolicy } from "../../../support/policy-builder.js";
 
 const address = { host: "h", port: 1 };
-const [model] = aPolicy({
+const model = aPolicy({
   models: [
     aModel({
       versions: [
@@ -18,7 +18,7 @@ const [model] = aPolicy({
       fallback: "v3",
     }),
   ],
-}).models;
+}).models.get("m");
 const choose = (wanted: string, regions: readonly string[][], unhealthy: readonly string[]) => {
   const choice = chooseVersion(
     model!,

@@ -258,7 +258,7 @@ function deepFreeze<T>(value: T): T {
 
 test("the answer to a failure of ours is the default version, admitted, with reason error", () => {
   const policy = aPolicy({ experiments: [toV2] });
-  expect(defaultDecision(policy, policy.models[0]!)).toMatchObject({
+  expect(defaultDecision(policy, policy.models.get("m")!)).toMatchObject({
     model: "m",
     version: "v1",
     versionReason: "error",

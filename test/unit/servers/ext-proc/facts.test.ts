@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { ProcessingRequest } from "../../../../src/gen/envoy/service/ext_proc/v3/ProcessingRequest.js";
 import { factsOf, wireHeadersOf } from "../../../../src/servers/ext-proc/facts.js";
 import { processingRequestType } from "../../../../src/servers/ext-proc/protocol.js";
-import { structOf } from "../../../../src/servers/ext-proc/struct.js";
+import { aStruct } from "./a-struct.js";
 import { requestHeaders } from "../../../support/ext-proc-client.js";
 
 const NONE: ReadonlySet<string> = new Set();
@@ -76,27 +76,27 @@ describe("the peer's principal", () => {
   test.each([
     {
       name: "comes from the filter's attributes",
-      attributes: { [FILTER]: structOf({ [SAN]: SPIFFE }) },
+      attributes: { [FILTER]: aStruct({ [SAN]: SPIFFE }) },
       expected: SPIFFE,
     },
     {
       name: "is not read under another filter's name",
-      attributes: { other: structOf({ [SAN]: SPIFFE }) },
+      attributes: { other: aStruct({ [SAN]: SPIFFE }) },
       expected: undefined,
     },
     {
       name: "is absent without mTLS",
-      attributes: { [FILTER]: structOf({ "connection.mtls": false }) },
+      attributes: { [FILTER]: aStruct({ "connection.mtls": false }) },
       expected: undefined,
     },
     {
       name: "is absent when empty",
-      attributes: { [FILTER]: structOf({ [SAN]: "" }) },
+      attributes: { [FILTER]: aStruct({ [SAN]: "" }) },
       expected: undefined,
     },
     {
       name: "is absent when it is no string",
-      attributes: { [FILTER]: structOf({ [SAN]: [SPIFFE] }) },
+      attributes: { [FILTER]: aStruct({ [SAN]: [SPIFFE] }) },
       expected: undefined,
     },
     { name: "is absent without attributes", attributes: {}, expected: undefined },

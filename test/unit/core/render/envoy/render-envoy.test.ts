@@ -120,9 +120,13 @@ test("failing closed answers 503, failing open allows", () => {
   expect(valuesOf(closed, "status_on_error")).toEqual([{ code: "ServiceUnavailable" }]);
 });
 
-test("gracefulClose: false leaves the runtime flag out", () => {
-  expect(rendered().root).toHaveProperty("layered_runtime");
-  expect(rendered({ gracefulClose: false }).root).not.toHaveProperty("layered_runtime");
+test("side streams end gracefully only where it is asked for", () => {
+  const flag = (options: Parameters<typeof rendered>[0]) =>
+    JSON.stringify(rendered(options).root).match(
+      /"envoy\.\S*?ext_proc_graceful_grpc_close":(\w+)/,
+    )?.[1];
+  expect(flag({})).toBe("false");
+  expect(flag({ gracefulClose: true })).toBe("true");
 });
 
 test("a unix socket beside a DNS name is refused with the remedy", () => {
