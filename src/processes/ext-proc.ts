@@ -55,6 +55,15 @@ export async function runExtProc(options: ExtProcProcessOptions): Promise<void> 
     endpoint: options.otlpEndpoint,
     sampleRatio: options.traceSampleRatio,
   });
+  let state: "starting" | "ready" | "draining" = "starting";
+  const admin = await serveAdmin({
+    ...{ address: options.adminAddress, registry, logger },
+    ready: () => ({
+      ready: state === "ready",
+      detail: { state, policy: policy.current().version, refusedPolicy: policy.refused() },
+    }),
+    routes: policyRoutes({ ...common, policy: policy.current, limits, health }),
+  });
   const server = await serveExtProc({
     ...common,
     address: options.grpcAddress,
@@ -71,19 +80,14 @@ export async function runExtProc(options: ExtProcProcessOptions): Promise<void> 
     tracer: tracing.tracer,
     metrics: prometheusExtProcMetrics(registry),
     ...{ drainMs: options.drainMs, finishMs: options.finishMs },
+  }).catch(async (error: unknown) => {
+    await admin.close();
+    throw error;
   });
-  let draining = false;
-  const admin = await serveAdmin({
-    ...{ address: options.adminAddress, registry, logger },
-    ready: () => ({
-      ready: !draining,
-      detail: { draining, policy: policy.current().version, refusedPolicy: policy.refused() },
-    }),
-    routes: policyRoutes({ ...common, policy: policy.current, limits, health }),
-  });
+  state = "ready";
   closeWithGrace({ delay: options.drainMs + 2 * options.finishMs, logger }, async ({ err }) => {
     if (err !== undefined) logger.fatal({ err }, "stopping after an error");
-    draining = true;
+    state = "draining";
     await server.drain();
     policy.close();
     health.close();

@@ -66,4 +66,16 @@ export function parsePolicy(
   };
 }
 
-const refused = (mistakes: readonly string[]): LoadedPolicy => ({ kind: "refused", mistakes });
+/** A file that is no policy at all would fill the log with itself. */
+const MAX_MISTAKES = 200;
+const MAX_MISTAKE_LENGTH = 1000;
+
+function refused(mistakes: readonly string[]): LoadedPolicy {
+  const shown = mistakes
+    .slice(0, MAX_MISTAKES)
+    .map((mistake) =>
+      mistake.length > MAX_MISTAKE_LENGTH ? `${mistake.slice(0, MAX_MISTAKE_LENGTH)} …` : mistake,
+    );
+  const left = mistakes.length - shown.length;
+  return { kind: "refused", mistakes: left > 0 ? [...shown, `and ${left} more mistakes`] : shown };
+}

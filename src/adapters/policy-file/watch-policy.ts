@@ -52,7 +52,11 @@ export async function watchPolicy(
     const now = await identityOf(file);
     if (now !== inForce && now === seen) {
       inForce = now;
-      swap(await loadPolicy(file, overrideKeys));
+      swap(
+        now === IRREGULAR
+          ? { kind: "refused", mistakes: [`${file}: is no regular file: put a policy file there`] }
+          : await loadPolicy(file, overrideKeys),
+      );
     }
     seen = now;
   };
@@ -75,10 +79,15 @@ export async function watchPolicy(
   };
 }
 
+const IRREGULAR = "irregular";
+
 /** Changes whenever the file is written, replaced, or its link points elsewhere. */
 async function identityOf(file: string): Promise<string> {
   try {
-    const { ino, size, mtimeNs } = await stat(file, { bigint: true });
+    const found = await stat(file, { bigint: true });
+    // Reading a pipe would wait for its writer, and nothing would be reloaded again.
+    if (!found.isFile()) return IRREGULAR;
+    const { ino, size, mtimeNs } = found;
     return `${ino}:${size}:${mtimeNs}`;
   } catch {
     return "absent";
