@@ -137,16 +137,6 @@ function extProcCluster(endpoints: readonly ExtProcEndpoint[]): Tree {
       ],
     },
     health_checks: [extProcHealthCheck()],
-    outlier_detection: why(
-      "Between two health checks a dead replica has the fewest requests, and would get them all.",
-      {
-        split_external_local_origin_errors: true,
-        consecutive_local_origin_failure: 2,
-        interval: "1s",
-        base_ejection_time: "2s",
-        max_ejection_percent: 50,
-      },
-    ),
   };
 }
 

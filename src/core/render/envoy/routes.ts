@@ -14,8 +14,16 @@ export function routeConfig(policy: Policy, options: EnvoyOptions): Tree {
     name: "weir",
     ignore_port_in_host_matching: true,
     request_mirror_policies: policy.shadows.length > 0 ? [mirror()] : undefined,
+    request_headers_to_remove: policy.overrides && overrideHeaders(policy.overrides),
     virtual_hosts: hosts.map((host) => virtualHost(host, policy, options)),
   };
+}
+
+function overrideHeaders({ header }: NonNullable<Policy["overrides"]>): Tree {
+  return why("extproc removes them too; while it is away, a token must not reach pods.", [
+    header,
+    HEADER.overrideToken,
+  ]);
 }
 
 /** Envoy tries one virtual host only, so each holds the models of the wider patterns too. */
