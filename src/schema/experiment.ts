@@ -96,3 +96,16 @@ export const Holdout = z
   })
   .meta({ description: "Units kept out of every experiment." });
 export type Holdout = z.infer<typeof Holdout>;
+
+/** An arm's half-open range of buckets. */
+export type ArmRange = { readonly name: string; readonly from: number; readonly to: number };
+
+/** Where the arms lie: the rules that check them and the draw that uses them must agree. */
+export function armRanges({ arms, hash }: Pick<Experiment, "arms" | "hash">): readonly ArmRange[] {
+  let end = 0;
+  return arms.map(({ name, start, share }) => {
+    const from = isCumulative(hash) ? end : (start ?? end);
+    end = from + share;
+    return { name, from, to: end };
+  });
+}

@@ -1,5 +1,5 @@
 import type { Environment } from "@marcbachmann/cel-js";
-import { isCumulative } from "../../schema/experiment.js";
+import { armRanges } from "../../schema/experiment.js";
 import type { Experiment } from "../../schema/experiment.js";
 import type { Model } from "../../schema/model.js";
 import type { Policy } from "../../schema/policy.js";
@@ -138,12 +138,9 @@ function compileExperiment(
   compile: Compile,
 ): CompiledExperiment {
   const { name, phase, unit, hash, layer, eligibility } = experiment;
-  let end = 0;
-  const arms = experiment.arms.map((arm): CompiledArm => {
-    const from = isCumulative(hash) ? end : (arm.start ?? end);
-    end = from + arm.share;
-    const served = arm.version === undefined ? null : version(arm.version);
-    return { name: arm.name, version: served, from, to: end };
+  const arms = armRanges(experiment).map((range, index): CompiledArm => {
+    const served = experiment.arms[index]?.version;
+    return { ...range, version: served === undefined ? null : version(served) };
   });
   return {
     name,

@@ -1,12 +1,10 @@
-import { isCumulative } from "../experiment.js";
-import type { Experiment } from "../experiment.js";
+import { armRanges, isCumulative } from "../experiment.js";
+import type { ArmRange as Range, Experiment } from "../experiment.js";
 import type { PolicyIssue } from "../policy-issue.js";
 import type { Item } from "../policy-parts.js";
 import { BUCKET_COUNT } from "../values.js";
 import { issue, quoted } from "./issue.js";
 import type { Issues } from "./issue.js";
-
-type Range = { readonly name: string; readonly from: number; readonly to: number };
 
 /** Arms of one experiment have unique names and disjoint ranges inside the 10,000 buckets. */
 export function armRules(experiment: Item<Experiment>): Issues {
@@ -16,17 +14,8 @@ export function armRules(experiment: Item<Experiment>): Issues {
     const message = `the shares add up to ${total} basis points, over 10000, which is everyone: lower them`;
     return [issue(experiment, ["arms"], message)];
   }
-  const ranges = rangesOf(experiment.value);
+  const ranges = armRanges(experiment.value);
   return ranges.flatMap((range, at) => rangeRules(experiment, ranges, range, at));
-}
-
-function rangesOf({ arms, hash }: Experiment): readonly Range[] {
-  let end = 0;
-  return arms.map(({ name, start, share }) => {
-    const from = isCumulative(hash) ? end : (start ?? end);
-    end = from + share;
-    return { name, from, to: end };
-  });
 }
 
 function rangeRules(
