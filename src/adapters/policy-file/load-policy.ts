@@ -3,7 +3,7 @@ import { expressionIssues } from "../../core/policy/expression-issues.js";
 import { compilePolicy } from "../../core/policy/compile-policy.js";
 import type { CompiledPolicy } from "../../core/policy/compiled-policy.js";
 import { policyWarnings } from "../../core/policy/policy-warnings.js";
-import { API_VERSION } from "../../schema/policy.js";
+import { API_VERSION, type Policy } from "../../schema/policy.js";
 import type { PolicyIssue } from "../../schema/policy-issue.js";
 import { validatePolicy } from "../../schema/validate-policy.js";
 import { issueLines } from "../yaml/issue-lines.js";
@@ -21,13 +21,18 @@ export type LoadedPolicy =
   /** Every mistake, each as `file:line:column path: message`. */
   | { readonly kind: "refused"; readonly mistakes: readonly string[] };
 
+/** What a use of the policy asks of it beyond being valid. */
+export type Demands = (policy: Policy) => readonly PolicyIssue[];
+const NO_DEMANDS: Demands = () => [];
+
 /** Reads, validates and compiles a policy file; never throws for what the file holds. */
 export async function loadPolicy(
   file: string,
   overrideKeys: ReadonlyMap<string, Uint8Array> = new Map(),
+  demands: Demands = NO_DEMANDS,
 ): Promise<LoadedPolicy> {
   try {
-    return parsePolicy(file, await readFile(file, "utf8"), overrideKeys);
+    return parsePolicy(file, await readFile(file, "utf8"), overrideKeys, demands);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     return { kind: "refused", mistakes: [`${file}: cannot be read: ${why}`] };
@@ -39,6 +44,7 @@ export function parsePolicy(
   file: string,
   text: string,
   overrideKeys: ReadonlyMap<string, Uint8Array> = new Map(),
+  demands: Demands = NO_DEMANDS,
 ): LoadedPolicy {
   if (text.length > MAX_FILE_BYTES) {
     return refused([
@@ -59,6 +65,8 @@ export function parsePolicy(
   }
   const compiled = compilePolicy(validated.policy, overrideKeys);
   if ("issues" in compiled) return refused(lines(compiled.issues));
+  const unmet = demands(validated.policy);
+  if (unmet.length > 0) return refused(lines(unmet));
   return {
     kind: "loaded",
     policy: compiled.policy,

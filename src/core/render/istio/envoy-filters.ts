@@ -1,0 +1,199 @@
+import type { Model } from "../../../schema/model.js";
+import type { Policy } from "../../../schema/policy.js";
+import { accessLog } from "../envoy/access-log.js";
+import { coarseLimit, responseHeaders, withoutForgedHeaders } from "../envoy/edge-filters.js";
+import { extProcFilter } from "../envoy/ext-proc-filter.js";
+import { shadowCluster } from "../envoy/names.js";
+import { typed, type HttpFilter } from "../envoy/protobuf.js";
+import { mirror } from "../envoy/routes.js";
+import { why, type RenderedDocument, type Tree } from "../rendered-document.js";
+import { istioCluster, meshHost, shadowDestination } from "./hosts.js";
+import type { IstioOptions } from "./options.js";
+import { policyName, resource } from "./resource.js";
+import { routeNames } from "./virtual-services.js";
+
+/** Names of our own: other filters of these types on the proxy keep their settings per route. */
+const EXT_PROC = "weir.ext_proc";
+const COARSE_LIMIT = "weir.local_ratelimit";
+const RESPONSE_HEADERS = "weir.response_headers";
+
+const CONNECTION_MANAGER = "envoy.filters.network.http_connection_manager";
+
+type Context = "GATEWAY" | "SIDECAR_OUTBOUND";
+
+/** What Istio has no resource for: the gateway's proxies, and the sidecars of clients. */
+export function envoyFilters(policy: Policy, options: IstioOptions): readonly RenderedDocument[] {
+  const { namespace } = options.gatewayServiceAccount;
+  const name = policyName(policy);
+  return [
+    resource("EnvoyFilter", { namespace, name }, policy, {
+      workloadSelector: { labels: options.gatewaySelector },
+      ...patched("GATEWAY", policy, options),
+    }),
+    ...[...options.clientNamespaces].sort().map((client) =>
+      resource("EnvoyFilter", { namespace: client, name }, policy, {
+        ...patched("SIDECAR_OUTBOUND", policy, options),
+      }),
+    ),
+  ];
+}
+
+function patched(
+  context: Context,
+  policy: Policy,
+  options: IstioOptions,
+): { readonly [key: string]: Tree } {
+  return {
+    priority: why("After filters of priority 0, so that it is no matter which came first.", 10),
+    configPatches: [
+      connectionManager(context, policy, options),
+      ...httpFilters(policy, options).map((filter) => httpFilter(context, filter)),
+      ...policy.models.flatMap((model) => routes(context, policy, model, options)),
+      ...shadowClusters(context, policy),
+    ],
+  };
+}
+
+function connectionManager(context: Context, policy: Policy, options: IstioOptions): Tree {
+  return {
+    applyTo: "NETWORK_FILTER",
+    match: { context, listener: { filterChain: { filter: { name: CONNECTION_MANAGER } } } },
+    patch: {
+      operation: "MERGE",
+      value: {
+        name: CONNECTION_MANAGER,
+        typed_config: typed(
+          "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+          {
+            early_header_mutation_extensions: [
+              withoutForgedHeaders(options.headersRead),
+              withoutLookAlikes(),
+            ],
+            access_log: [modelAccessLog(policy, options)],
+          },
+        ),
+      },
+    },
+  };
+}
+
+/** The gateway may serve others, so underscores cannot be refused as such. */
+function withoutLookAlikes(): Tree {
+  return {
+    name: "envoy.http.early_header_mutation.header_mutation",
+    typed_config: typed(
+      "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+      {
+        mutations: [
+          why("Some servers read x_weir_version as x-weir-version.", {
+            remove_on_match: { key_matcher: { safe_regex: { regex: "x_weir[-_].*|x-weir_.*" } } },
+          }),
+        ],
+      },
+    ),
+  };
+}
+
+function modelAccessLog(policy: Policy, options: IstioOptions): Tree {
+  const log = accessLog(options.accessLogFile, EXT_PROC);
+  const names = policy.models.flatMap(routeNames);
+  return {
+    name: log.name,
+    filter: {
+      extension_filter: {
+        name: "envoy.access_loggers.extension_filters.cel",
+        typed_config: typed(
+          "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
+          {
+            expression: why(
+              "Requests for models only, beside what the mesh logs.",
+              `xds.route_name in [${names.map((name) => `'${name}'`).join(", ")}]`,
+            ),
+          },
+        ),
+      },
+    },
+    typed_config: log.typed_config,
+  };
+}
+
+type SwitchableFilter = HttpFilter & { readonly disabled?: true };
+
+function httpFilters(policy: Policy, options: IstioOptions): readonly Tree[] {
+  const { host, port } = options.extproc;
+  const cluster = istioCluster({ at: meshHost(host), port });
+  return [
+    why(
+      "Off but where a route switches it on: other hosts of the gateway cost extproc nothing.",
+      switchable(EXT_PROC, extProcFilter(policy, options, cluster)),
+    ),
+    { ...responseHeaders(), name: RESPONSE_HEADERS },
+    ...(options.maxRequestsPerSecond === null
+      ? []
+      : [switchable(COARSE_LIMIT, coarseLimit(options.maxRequestsPerSecond))]),
+  ];
+}
+
+function switchable(name: string, { typed_config }: HttpFilter): SwitchableFilter {
+  return { name, disabled: true, typed_config };
+}
+
+/** After authentication, and before filters whose settings come from the route that we change. */
+function httpFilter(context: Context, value: Tree): Tree {
+  const subFilter = { name: "envoy.filters.http.grpc_stats" };
+  return {
+    applyTo: "HTTP_FILTER",
+    match: {
+      context,
+      listener: { filterChain: { filter: { name: CONNECTION_MANAGER, subFilter } } },
+    },
+    patch: { operation: "INSERT_BEFORE", value },
+  };
+}
+
+function routes(
+  context: Context,
+  policy: Policy,
+  model: Model,
+  options: IstioOptions,
+): readonly Tree[] {
+  const on = typed("envoy.config.route.v3.FilterConfig", { config: {} });
+  const mirrored = policy.shadows.some((shadow) => shadow.model === model.name);
+  return routeNames(model).map((name) => ({
+    applyTo: "HTTP_ROUTE",
+    match: { context, routeConfiguration: { vhost: { route: { name } } } },
+    patch: {
+      operation: "MERGE",
+      value: {
+        typed_per_filter_config: {
+          [EXT_PROC]: on,
+          [COARSE_LIMIT]: options.maxRequestsPerSecond === null ? undefined : on,
+        },
+        route: mirrored ? { request_mirror_policies: [mirror()] } : undefined,
+      },
+    },
+  }));
+}
+
+/**
+ * extproc names a shadow's cluster without knowing the mesh. The cluster is Istio's own, so that
+ * endpoints, mTLS and the subset's limits come with it; only its name is ours.
+ */
+function shadowClusters(context: Context, policy: Policy): readonly Tree[] {
+  return policy.shadows.map((shadow) => {
+    const destination = shadowDestination(policy, shadow);
+    return {
+      applyTo: "CLUSTER",
+      match: { context, cluster: { name: istioCluster(destination) } },
+      patch: {
+        operation: "MERGE",
+        value: {
+          name: why(
+            "The name that extproc gives in x-weir-shadow-cluster.",
+            shadowCluster(shadow),
+          ),
+        },
+      },
+    };
+  });
+}
