@@ -17,6 +17,17 @@ export default defineConfig({
           sequence: { groupOrder: 1 },
         },
       },
+      {
+        test: {
+          name: "istio",
+          include: ["test/istio/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          // Where no cache holds them, Istio's tools are built first.
+          hookTimeout: 3_000_000,
+          sequence: { groupOrder: 2 },
+        },
+      },
     ],
   },
 });

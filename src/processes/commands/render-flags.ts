@@ -68,10 +68,7 @@ export function envoyFlags(): readonly Option[] {
       "end side streams without a reset: cheaper, for Envoy 1.39.3 and newer only",
     ).default(ENVOY_DEFAULTS.gracefulClose),
     envoy("--no-graceful-close", "reset side streams, which every Envoy can (default)"),
-    envoy(
-      "--passthrough <host:port>",
-      "where requests go that belong to no model; default: 404",
-    ),
+    envoy("--passthrough <host:port>", "where requests go that belong to no model; default: 404"),
   ];
 }
 

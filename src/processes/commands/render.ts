@@ -1,11 +1,10 @@
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Command, Option } from "commander";
-import { writeYaml } from "../../adapters/yaml/write-yaml.js";
+import { writeKubernetesYaml, writeYaml } from "../../adapters/yaml/write-yaml.js";
 import { renderEnvoy } from "../../core/render/envoy/render-envoy.js";
 import { istioIssues } from "../../core/render/istio/istio-issues.js";
 import { renderIstio } from "../../core/render/istio/render-istio.js";
-import type { RenderedDocument } from "../../core/render/rendered-document.js";
 import { EXIT, ExitError } from "../exit.js";
 import { requirePolicy } from "../policy-option.js";
 import {
@@ -38,24 +37,21 @@ export function renderCommand(): Command {
   for (const flag of Object.values(flags).flat()) command.addOption(flag);
   return command.action(async (file: string, given: Flags) => {
     refuseFlagsOf(given.target === "envoy" ? "istio" : "envoy", flags, command);
-    const documents = await RENDER[given.target](file, given);
-    await write(given.output, `${given.target}.yaml`, documents.map(writeYaml).join("---\n"));
+    await write(given.output, `${given.target}.yaml`, await RENDER[given.target](file, given));
   });
 }
 
-const RENDER: Readonly<
-  Record<Target, (file: string, flags: Flags) => Promise<readonly RenderedDocument[]>>
-> = {
+const RENDER: Readonly<Record<Target, (file: string, flags: Flags) => Promise<string>>> = {
   envoy: async (file, flags) => {
     const options = envoyOptions(flags);
     const { source, headersRead } = await requirePolicy(file);
-    return [renderEnvoy(source, { ...options, headersRead })];
+    return writeYaml(renderEnvoy(source, { ...options, headersRead }));
   },
   istio: async (file, flags) => {
     const options = istioOptions(flags);
     const demands = (policy: Parameters<typeof istioIssues>[0]) => istioIssues(policy, options);
     const { source, headersRead } = await requirePolicy(file, new Map(), demands);
-    return renderIstio(source, { ...options, headersRead });
+    return writeKubernetesYaml(renderIstio(source, { ...options, headersRead }));
   },
 };
 

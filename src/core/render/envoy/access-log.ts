@@ -35,7 +35,10 @@ export function accessLog(
 ): AccessLog {
   const format = {
     log_format: {
-      json_format: why("No decision and an extproc_status above 0: the default served.", fields(extProcFilter)),
+      json_format: why(
+        "No decision and an extproc_status above 0: the default served.",
+        fields(extProcFilter),
+      ),
     },
   };
   return file === undefined

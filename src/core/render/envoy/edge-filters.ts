@@ -78,12 +78,14 @@ export function responseHeaders(): HttpFilter {
   };
 }
 
+export const LOCAL_RATE_LIMIT = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit";
+
 /** A net under everything else, per Envoy and for all callers together. */
 export function coarseLimit(requestsPerSecond: number): HttpFilter {
   const always = { default_value: { numerator: 100, denominator: "HUNDRED" } };
   return {
     name: "envoy.filters.http.local_ratelimit",
-    typed_config: typed("envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit", {
+    typed_config: typed(LOCAL_RATE_LIMIT, {
       stat_prefix: "weir_net",
       token_bucket: why("A net for when extproc is down: per Envoy, all callers together.", {
         max_tokens: requestsPerSecond,

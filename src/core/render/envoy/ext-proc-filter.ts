@@ -81,6 +81,11 @@ export function extProcOff(): Tree {
   };
 }
 
+/** Per-route: switches on a filter that the listener has switched off. */
+export function extProcOn(): Tree {
+  return typed(`${PACKAGE}.ExtProcPerRoute`, { overrides: {} });
+}
+
 function grpcService(cluster: string): Tree {
   return {
     envoy_grpc: { cluster_name: cluster },

@@ -21,7 +21,10 @@ export function destinationRules(
   const extproc = extprocService(options);
   const rule = (at: MeshHost, spec: { readonly [key: string]: Tree | undefined }) => {
     const own = at.kind === "service" ? at : { namespace: extproc.namespace, name: at.host };
-    const name = { namespace: own.namespace, name: `weir-${own.name}`.replace("weir-weir", "weir") };
+    const name = {
+      namespace: own.namespace,
+      name: `weir-${own.name}`.replace("weir-weir", "weir"),
+    };
     return resource("DestinationRule", name, policy, { host: at.host, ...spec });
   };
   return [
@@ -91,6 +94,7 @@ function podPolicy(at: MeshHost, ports: readonly number[]): Tree {
         tls: why("The gateway speaks TLS to it, so that routes can match on the request.", {
           mode: "SIMPLE",
           sni: at.host,
+          caCertificates: "system",
         }),
         ...perPort,
       },

@@ -1,10 +1,15 @@
 import type { Model } from "../../../schema/model.js";
 import type { Policy } from "../../../schema/policy.js";
 import { accessLog } from "../envoy/access-log.js";
-import { coarseLimit, responseHeaders, withoutForgedHeaders } from "../envoy/edge-filters.js";
-import { extProcFilter } from "../envoy/ext-proc-filter.js";
+import {
+  coarseLimit,
+  LOCAL_RATE_LIMIT,
+  responseHeaders,
+  withoutForgedHeaders,
+} from "../envoy/edge-filters.js";
+import { extProcFilter, extProcOn } from "../envoy/ext-proc-filter.js";
 import { shadowCluster } from "../envoy/names.js";
-import { typed, type HttpFilter } from "../envoy/protobuf.js";
+import { typed } from "../envoy/protobuf.js";
 import { mirror } from "../envoy/routes.js";
 import { why, type RenderedDocument, type Tree } from "../rendered-document.js";
 import { istioCluster, meshHost, shadowDestination } from "./hosts.js";
@@ -102,40 +107,40 @@ function modelAccessLog(policy: Policy, options: IstioOptions): Tree {
     filter: {
       extension_filter: {
         name: "envoy.access_loggers.extension_filters.cel",
-        typed_config: typed(
-          "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
-          {
-            expression: why(
-              "Requests for models only, beside what the mesh logs.",
-              `xds.route_name in [${names.map((name) => `'${name}'`).join(", ")}]`,
-            ),
-          },
-        ),
+        typed_config: typed("envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter", {
+          expression: why(
+            "Requests for models only, beside what the mesh logs.",
+            `xds.route_name in [${names.map((name) => `'${name}'`).join(", ")}]`,
+          ),
+        }),
       },
     },
     typed_config: log.typed_config,
   };
 }
 
-type SwitchableFilter = HttpFilter & { readonly disabled?: true };
-
 function httpFilters(policy: Policy, options: IstioOptions): readonly Tree[] {
   const { host, port } = options.extproc;
   const cluster = istioCluster({ at: meshHost(host), port });
   return [
-    why(
-      "Off but where a route switches it on: other hosts of the gateway cost extproc nothing.",
-      switchable(EXT_PROC, extProcFilter(policy, options, cluster)),
-    ),
+    why("Off but where a route switches it on: other hosts of the gateway cost extproc nothing.", {
+      name: EXT_PROC,
+      disabled: true,
+      typed_config: extProcFilter(policy, options, cluster).typed_config,
+    }),
     { ...responseHeaders(), name: RESPONSE_HEADERS },
     ...(options.maxRequestsPerSecond === null
       ? []
-      : [switchable(COARSE_LIMIT, coarseLimit(options.maxRequestsPerSecond))]),
+      : [
+          {
+            name: COARSE_LIMIT,
+            typed_config: why(
+              "Without a bucket it limits nothing: routes have theirs.",
+              typed(LOCAL_RATE_LIMIT, { stat_prefix: "weir_net" }),
+            ),
+          },
+        ]),
   ];
-}
-
-function switchable(name: string, { typed_config }: HttpFilter): SwitchableFilter {
-  return { name, disabled: true, typed_config };
 }
 
 /** After authentication, and before filters whose settings come from the route that we change. */
@@ -157,7 +162,6 @@ function routes(
   model: Model,
   options: IstioOptions,
 ): readonly Tree[] {
-  const on = typed("envoy.config.route.v3.FilterConfig", { config: {} });
   const mirrored = policy.shadows.some((shadow) => shadow.model === model.name);
   return routeNames(model).map((name) => ({
     applyTo: "HTTP_ROUTE",
@@ -166,8 +170,11 @@ function routes(
       operation: "MERGE",
       value: {
         typed_per_filter_config: {
-          [EXT_PROC]: on,
-          [COARSE_LIMIT]: options.maxRequestsPerSecond === null ? undefined : on,
+          [EXT_PROC]: extProcOn(),
+          [COARSE_LIMIT]:
+            options.maxRequestsPerSecond === null
+              ? undefined
+              : coarseLimit(options.maxRequestsPerSecond).typed_config,
         },
         route: mirrored ? { request_mirror_policies: [mirror()] } : undefined,
       },
@@ -188,10 +195,7 @@ function shadowClusters(context: Context, policy: Policy): readonly Tree[] {
       patch: {
         operation: "MERGE",
         value: {
-          name: why(
-            "The name that extproc gives in x-weir-shadow-cluster.",
-            shadowCluster(shadow),
-          ),
+          name: why("The name that extproc gives in x-weir-shadow-cluster.", shadowCluster(shadow)),
         },
       },
     };

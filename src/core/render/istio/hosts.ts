@@ -14,7 +14,11 @@ export type MeshHost =
   | { readonly kind: "ip"; readonly host: string; readonly address: string };
 
 /** Pods of a host that are routed to under a name of their own; absent: all pods of the host. */
-export type Destination = { readonly at: MeshHost; readonly port: number; readonly subset?: string };
+export type Destination = {
+  readonly at: MeshHost;
+  readonly port: number;
+  readonly subset?: string;
+};
 
 type Service = Extract<MeshHost, { readonly kind: "service" }>;
 

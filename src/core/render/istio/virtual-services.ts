@@ -86,7 +86,9 @@ function defaultVersion(model: Model): ModelVersion {
 }
 
 /** Whole path segments, which a prefix alone would not be. */
-function pathMatches({ match: { pathPrefix } }: Model): readonly { readonly [key: string]: Tree }[] {
+function pathMatches({
+  match: { pathPrefix },
+}: Model): readonly { readonly [key: string]: Tree }[] {
   return pathPrefix.endsWith("/")
     ? [{ prefix: pathPrefix }]
     : [{ exact: pathPrefix }, { prefix: `${pathPrefix}/` }];
