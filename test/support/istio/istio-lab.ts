@@ -10,27 +10,34 @@ import { startControlPlane, type ControlPlane } from "./control-plane.js";
 import { istioTools } from "./istio-tools.js";
 import { startProxy, type Proxy } from "./proxy.js";
 import {
+  callingSidecar,
   namespaceObject,
   podObject,
   serviceObjects,
-  sidecarResource,
+  servingSidecar,
   type Service,
   type Workload,
 } from "./workload.js";
 
-export const POD_NAMES = ["v1", "v3", "next"] as const;
+const POD_NAMES = ["v1", "v3", "next"] as const;
 export type PodName = (typeof POD_NAMES)[number];
 
 export type IstioLab = {
   /** Programs of the inference pods; what reaches them passed a sidecar. */
   readonly pods: Readonly<Record<PodName, EchoUpstream>>;
+  /** A server outside the mesh, without a sidecar. */
+  readonly outside: EchoUpstream;
   readonly extproc: WeirProcess;
   readonly controlPlane: ControlPlane;
-  readonly proxies: Readonly<Record<PodName | "gateway" | "extproc" | "stranger", Proxy>>;
+  readonly proxies: Readonly<Record<keyof Workloads, Proxy>>;
   /** Where clients outside the mesh connect. */
   readonly gatewayPort: number;
-  /** Where the program of a pod of the mesh that is no gateway reaches models, and extproc. */
-  readonly stranger: { readonly host: string; readonly models: number; readonly extproc: number };
+  /** Where a pod of the mesh reaches models, and extproc: its own sidecar. */
+  readonly outboundOf: (who: "client" | "stranger") => {
+    readonly host: string;
+    readonly models: number;
+    readonly extproc: number;
+  };
   /** Address of a pod's sidecar, for those who would go around the mesh. */
   readonly sidecarOf: (pod: PodName) => { readonly host: string; readonly port: number };
   readonly close: () => Promise<void>;
@@ -39,19 +46,22 @@ export type IstioLab = {
 const MODELS_PORT = 8080;
 const EXTPROC_PORT = 9002;
 const SYSTEM = "weir-system";
+const CLIENTS = "clients";
 
 /**
  * A mesh on loopback: istiod, a gateway, sidecars with strict mTLS, `weir extproc` and inference
- * pods, configured by what `weir render --target istio` writes for the policy.
+ * pods, configured by what `weir render --target istio` writes for the policy. Each pod is a Service,
+ * magika-NAME.models; v1 and v3 are also one Service, magika.models.
  */
-export async function openIstioLab(policy: string): Promise<IstioLab> {
+export async function openIstioLab(
+  policyFor: (outside: { readonly host: string; readonly port: number }) => unknown,
+): Promise<IstioLab> {
   const tools = await istioTools(console.log);
   const envoy = await envoyBinary({ version: "1.40.0", onProgress: console.log });
   const folder = await mkdtemp(join(tmpdir(), "weir-istio-"));
   const config = join(folder, "config");
   await mkdir(config);
   const policyFile = join(folder, "policy.yaml");
-  await writeFile(policyFile, policy);
   const closers: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })];
   const close = async () => {
     for (const closer of closers.splice(0).reverse()) await closer();
@@ -59,6 +69,10 @@ export async function openIstioLab(policy: string): Promise<IstioLab> {
   try {
     const pods = await startPods();
     closers.push(() => Promise.all(Object.values(pods).map((pod) => pod.close())));
+    const outside = await startEchoUpstream({ name: "outside" });
+    closers.push(() => outside.close());
+    const policy = policyFor({ host: "127.0.0.1", port: outside.port });
+    await writeFile(policyFile, JSON.stringify(policy));
     const extproc = await startWeir("extproc", ["-p", policyFile, "--drain-ms", "0"]);
     closers.push(() => extproc.stop());
     const [gatewayPort = 0] = await freePorts(1);
@@ -79,11 +93,11 @@ export async function openIstioLab(policy: string): Promise<IstioLab> {
     const failed = settled.find((result) => result.status === "rejected");
     if (failed !== undefined) throw failed.reason;
     const proxies = Object.fromEntries(await Promise.all(started)) as IstioLab["proxies"];
-    const stranger = {
-      ...{ host: workloads.stranger.address, models: MODELS_PORT, extproc: EXTPROC_PORT },
-    };
     return {
-      ...{ pods, extproc, controlPlane, proxies, gatewayPort, stranger, close },
+      ...{ pods, outside, extproc, controlPlane, proxies, gatewayPort, close },
+      outboundOf: (who) => ({
+        ...{ host: workloads[who].address, models: MODELS_PORT, extproc: EXTPROC_PORT },
+      }),
       sidecarOf: (pod) => ({ host: workloads[pod].address, port: pods[pod].port }),
     };
   } catch (error) {
@@ -97,7 +111,9 @@ async function startPods(): Promise<Readonly<Record<PodName, EchoUpstream>>> {
   return Object.fromEntries(await Promise.all(started)) as Record<PodName, EchoUpstream>;
 }
 
-type Workloads = Readonly<Record<PodName | "gateway" | "extproc" | "stranger", Workload>>;
+type Workloads = Readonly<
+  Record<PodName | "gateway" | "extproc" | "client" | "stranger", Workload>
+>;
 
 function workloadsOf(
   pods: Readonly<Record<PodName, EchoUpstream>>,
@@ -119,10 +135,13 @@ function workloadsOf(
       ...{ role: "sidecar", address: "127.0.71.2", port: extprocPort, protocol: "grpc" },
       labels: { app: "weir-extproc" },
     },
+    client: {
+      ...{ name: "client", namespace: CLIENTS, serviceAccount: "client", role: "sidecar" },
+      ...{ address: "127.0.71.7", labels: { app: "client" } },
+    },
     stranger: {
-      ...{ name: "stranger", namespace: "apps", serviceAccount: "stranger" },
-      ...{ role: "sidecar", address: "127.0.71.3" },
-      labels: { app: "stranger" },
+      ...{ name: "stranger", namespace: "apps", serviceAccount: "stranger", role: "sidecar" },
+      ...{ address: "127.0.71.3", labels: { app: "stranger" } },
     },
     v1: pod("v1", "127.0.71.4", "v1"),
     v3: pod("v3", "127.0.71.5", "v3"),
@@ -131,17 +150,18 @@ function workloadsOf(
 }
 
 function clusterObjects(workloads: Workloads) {
-  const models = (name: PodName, clusterIp: string): Service => ({
-    ...{ name: `magika-${name}`, namespace: "models", port: MODELS_PORT, protocol: "http" },
-    ...{ clusterIp, workloads: [workloads[name]] },
+  const models = (name: string, clusterIp: string, pods: readonly PodName[]): Service => ({
+    ...{ name, namespace: "models", port: MODELS_PORT, protocol: "http", clusterIp },
+    workloads: pods.map((pod) => workloads[pod]),
   });
   const services: readonly Service[] = [
-    models("v1", "10.96.0.1"),
-    models("v3", "10.96.0.2"),
-    models("next", "10.96.0.3"),
+    models("magika-v1", "10.96.0.1", ["v1"]),
+    models("magika-v3", "10.96.0.2", ["v3"]),
+    models("magika-next", "10.96.0.3", ["next"]),
+    models("magika", "10.96.0.4", ["v1", "v3"]),
     {
       ...{ name: "weir-extproc", namespace: SYSTEM, port: EXTPROC_PORT, protocol: "grpc" },
-      ...{ clusterIp: "10.96.0.4", workloads: [workloads.extproc] },
+      ...{ clusterIp: "10.96.0.5", workloads: [workloads.extproc] },
     },
   ];
   const all: readonly Workload[] = Object.values(workloads);
@@ -170,22 +190,13 @@ function clusterResources(workloads: Workloads, gatewayPort: number): string {
       ],
     },
   };
-  const { address, name, namespace, labels } = workloads.stranger;
-  const egress = (number: number, protocol: string) => ({
-    port: { number, name: protocol, protocol: protocol.toUpperCase() },
-    ...{ bind: address, captureMode: "NONE", hosts: ["*/*"] },
-  });
-  const outbound = {
-    apiVersion: "networking.istio.io/v1",
-    kind: "Sidecar",
-    metadata: { name, namespace },
-    spec: {
-      workloadSelector: { labels },
-      egress: [egress(MODELS_PORT, "http"), egress(EXTPROC_PORT, "grpc")],
-    },
-  };
-  const { extproc, v1, v3, next } = workloads;
-  return [gateway, outbound, ...[extproc, v1, v3, next].map(sidecarResource)]
+  const { extproc, v1, v3, next, client, stranger } = workloads;
+  const ports = { http: MODELS_PORT, grpc: EXTPROC_PORT };
+  return [
+    gateway,
+    ...[extproc, v1, v3, next].map(servingSidecar),
+    ...[client, stranger].map((workload) => callingSidecar(workload, ports)),
+  ]
     .map((resource) => stringify(resource))
     .join("---\n");
 }
@@ -193,7 +204,18 @@ function clusterResources(workloads: Workloads, gatewayPort: number): string {
 /** Decisions are waited for: on a busy machine the default would let requests pass undecided. */
 async function render(policyFile: string, into: string): Promise<void> {
   const { code, stderr } = await runWeir([
-    ...["render", "--target", "istio", "--message-timeout-ms", "20000", "-o", into, policyFile],
+    ...[
+      "render",
+      "--target",
+      "istio",
+      "--client-namespace",
+      CLIENTS,
+      "--message-timeout-ms",
+      "20000",
+      "-o",
+      into,
+      policyFile,
+    ],
   ]);
   if (code !== 0) throw new Error(`weir render ended with ${String(code)}: ${stderr}`);
 }

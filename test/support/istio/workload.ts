@@ -82,29 +82,29 @@ export function serviceObjects(service: Service): readonly KubeObject[] {
 }
 
 /** Without iptables a sidecar listens only where it is told to. */
-export function sidecarResource({
-  name,
-  namespace,
-  address,
-  labels,
-  port = 0,
-  protocol,
-}: Workload) {
+export function servingSidecar(workload: Workload) {
+  const { address, port = 0, protocol = "http" } = workload;
+  const ingress = {
+    port: { number: port, name: protocol, protocol: protocol.toUpperCase() },
+    ...{ bind: address, captureMode: "NONE", defaultEndpoint: `127.0.0.1:${port}` },
+  };
+  return sidecar(workload, { ingress: [ingress], egress: [{ hosts: ["~/*"] }] });
+}
+
+/** Listens for its program on the ports of the services that it calls. */
+export function callingSidecar(workload: Workload, ports: Readonly<Record<string, number>>) {
+  const egress = Object.entries(ports).map(([protocol, number]) => ({
+    port: { number, name: protocol, protocol: protocol.toUpperCase() },
+    ...{ bind: workload.address, captureMode: "NONE", hosts: ["*/*"] },
+  }));
+  return sidecar(workload, { egress });
+}
+
+function sidecar({ name, namespace, labels }: Workload, spec: object) {
   return {
     apiVersion: "networking.istio.io/v1",
     kind: "Sidecar",
     metadata: { name, namespace },
-    spec: {
-      workloadSelector: { labels },
-      ingress: [
-        {
-          port: { number: port, name: protocol, protocol: (protocol ?? "http").toUpperCase() },
-          bind: address,
-          captureMode: "NONE",
-          defaultEndpoint: `127.0.0.1:${port}`,
-        },
-      ],
-      egress: [{ hosts: ["~/*"] }],
-    },
+    spec: { workloadSelector: { labels }, ...spec },
   };
 }

@@ -27,17 +27,17 @@ const ANSWER_HEADERS = [
 
 type ExtProcOptions = Pick<EnvoyOptions, "failureMode" | "messageTimeoutMs" | "headersRead">;
 
-/** @param cluster  name of the cluster of the external processors */
+/** @param target  the cluster of the external processors, and the name they go by there */
 export function extProcFilter(
   policy: Policy,
   options: ExtProcOptions,
-  cluster: string,
+  target: { readonly cluster_name: string; readonly authority?: Tree },
 ): HttpFilter {
   return {
     name: EXT_PROC_FILTER,
     typed_config: typed(`${PACKAGE}.ExternalProcessor`, {
       stat_prefix: "weir",
-      grpc_service: grpcService(cluster),
+      grpc_service: grpcService(target),
       ...failureMode(options.failureMode),
       message_timeout: why(
         "Bounds what a slow extproc costs a request; Envoy's 200ms is an age for inference.",
@@ -86,9 +86,9 @@ export function extProcOn(): Tree {
   return typed(`${PACKAGE}.ExtProcPerRoute`, { overrides: {} });
 }
 
-function grpcService(cluster: string): Tree {
+function grpcService(target: { readonly [key: string]: Tree }): Tree {
   return {
-    envoy_grpc: { cluster_name: cluster },
+    envoy_grpc: target,
     retry_policy: why(
       "Opening the side stream is retried: HTTP/2 connections may close under it at any time.",
       {

@@ -72,7 +72,7 @@ function httpFilters(policy: Policy, options: EnvoyOptions): readonly Tree[] {
   return [
     why(
       "Before any filter with per-route settings: those would be taken from the route before the decision.",
-      extProcFilter(policy, options, EXTPROC_CLUSTER),
+      extProcFilter(policy, options, { cluster_name: EXTPROC_CLUSTER }),
     ),
     responseHeaders(),
     ...(options.maxRequestsPerSecond === null ? [] : [coarseLimit(options.maxRequestsPerSecond)]),

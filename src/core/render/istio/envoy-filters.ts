@@ -121,12 +121,15 @@ function modelAccessLog(policy: Policy, options: IstioOptions): Tree {
 
 function httpFilters(policy: Policy, options: IstioOptions): readonly Tree[] {
   const { host, port } = options.extproc;
-  const cluster = istioCluster({ at: meshHost(host), port });
+  const target = {
+    cluster_name: istioCluster({ at: meshHost(host), port }),
+    authority: why("The default is the cluster's name, which sidecars refuse: it holds a |.", host),
+  };
   return [
     why("Off but where a route switches it on: other hosts of the gateway cost extproc nothing.", {
       name: EXT_PROC,
       disabled: true,
-      typed_config: extProcFilter(policy, options, cluster).typed_config,
+      typed_config: extProcFilter(policy, options, target).typed_config,
     }),
     { ...responseHeaders(), name: RESPONSE_HEADERS },
     ...(options.maxRequestsPerSecond === null

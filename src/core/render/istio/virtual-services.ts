@@ -6,7 +6,7 @@ import { versionKey } from "../envoy/names.js";
 import { seconds } from "../envoy/protobuf.js";
 import { modelsOf } from "../envoy/routes.js";
 import { why, type RenderedDocument, type Tree } from "../rendered-document.js";
-import { extprocService, versionDestination } from "./hosts.js";
+import { extprocService, meshHost, versionDestination } from "./hosts.js";
 import type { IstioOptions } from "./options.js";
 import { policyName, resource } from "./resource.js";
 
@@ -18,6 +18,8 @@ export function routeNames(model: Model): readonly string[] {
 const versionRoute = (model: Model, version: string) => `weir/${versionKey(model.name, version)}`;
 const defaultRoute = (model: Model) => `weir/${model.name}/default`;
 
+type Fields = { readonly [key: string]: Tree };
+
 /** One per host pattern, because a proxy tries the routes of the closest pattern only. */
 export function virtualServices(
   policy: Policy,
@@ -28,14 +30,18 @@ export function virtualServices(
   return [
     ...hosts.map((host) =>
       virtualService(host, "", policy, options, {
-        gateways: [`${gatewayNamespace}/${gatewayName}`],
+        reach: { gateways: [`${gatewayNamespace}/${gatewayName}`] },
+        otherPaths: [],
       }),
     ),
     ...(options.clientNamespaces.length === 0 ? [] : hosts.filter((host) => host !== "*")).map(
       (host) =>
         virtualService(host, "-mesh", policy, options, {
-          gateways: ["mesh"],
-          exportTo: why("Only their sidecars ask extproc.", [...options.clientNamespaces].sort()),
+          reach: {
+            gateways: ["mesh"],
+            exportTo: why("Only their sidecars ask extproc.", [...options.clientNamespaces].sort()),
+          },
+          otherPaths: otherPaths(host),
         }),
     ),
   ];
@@ -46,15 +52,25 @@ function virtualService(
   suffix: string,
   policy: Policy,
   options: IstioOptions,
-  reach: { readonly [key: string]: Tree },
+  { reach, otherPaths }: { readonly reach: Fields; readonly otherPaths: readonly Tree[] },
 ): RenderedDocument {
   const at = extprocService(options);
   const name = `${policyName(policy)}${hostSuffix(host)}${suffix}`;
   return resource("VirtualService", { namespace: at.namespace, name }, policy, {
     hosts: [host],
     ...reach,
-    http: modelsOf(host, policy.models).flatMap((model) => modelRoutes(model, policy)),
+    http: [
+      ...modelsOf(host, policy.models).flatMap((model) => modelRoutes(model, policy)),
+      ...otherPaths,
+    ],
   });
+}
+
+/** A VirtualService takes the whole host: what is no model's path goes where it went before. */
+function otherPaths(host: string): readonly Tree[] {
+  return meshHost(host).kind === "service"
+    ? [{ name: "weir/other-paths", route: [{ destination: { host } }] }]
+    : [];
 }
 
 function hostSuffix(host: string): string {
