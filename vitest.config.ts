@@ -21,10 +21,10 @@ export default defineConfig({
         test: {
           name: "istio",
           include: ["test/istio/**/*.test.ts"],
+          globalSetup: ["test/support/istio/build-tools.ts"],
           fileParallelism: false,
           testTimeout: 120_000,
-          // Where no cache holds them, Istio's tools are built first.
-          hookTimeout: 3_000_000,
+          hookTimeout: 600_000,
           sequence: { groupOrder: 2 },
         },
       },

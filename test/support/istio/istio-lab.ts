@@ -56,7 +56,7 @@ const CLIENTS = "clients";
 export async function openIstioLab(
   policyFor: (outside: { readonly host: string; readonly port: number }) => unknown,
 ): Promise<IstioLab> {
-  const tools = await istioTools(console.log);
+  const tools = await istioTools();
   const envoy = await envoyBinary({ version: "1.40.0", onProgress: console.log });
   const folder = await mkdtemp(join(tmpdir(), "weir-istio-"));
   const config = join(folder, "config");

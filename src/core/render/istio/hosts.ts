@@ -46,8 +46,8 @@ export function extprocService({ extproc }: Pick<IstioOptions, "extproc">): Serv
 
 /** Istio names services by DNS names, so an address gets one that nobody resolves. */
 function hostOfIp(address: string): string {
-  const label = address.replace(/[^0-9a-f]/gi, "-").replace(/^-|-$/g, (dash) => `0${dash}0`);
-  return `ip-${label.toLowerCase()}.weir.internal`;
+  const label = address.toLowerCase().replace(/[^0-9a-f]/g, "-");
+  return `ip-${label.replace(/^-/, "0-").replace(/-$/, "-0")}.weir.internal`;
 }
 
 /**

@@ -7,6 +7,8 @@ import type { IstioOptions } from "./options.js";
 /** What a policy may say and Istio cannot do; none: it can be rendered. */
 export function istioIssues(policy: Policy, options: IstioOptions): readonly PolicyIssue[] {
   return [
+    ...nameIssues(["metadata", "name"], policy.metadata.name),
+    ...policy.models.flatMap((model, index) => nameIssues(["models", index, "name"], model.name)),
     ...policy.models.flatMap((model, index) =>
       modelIssues(model, options).map(({ path, message }) => ({
         path: ["models", index, ...path],
@@ -28,6 +30,17 @@ export function istioIssues(policy: Policy, options: IstioOptions): readonly Pol
 }
 
 const MAX_LABEL = 63;
+
+function nameIssues(path: PolicyIssue["path"], name: string): readonly PolicyIssue[] {
+  return name.endsWith("-")
+    ? [
+        {
+          path,
+          message: `${name} becomes the name of resources and a label: end it with a letter or digit`,
+        },
+      ]
+    : [];
+}
 
 function modelIssues(model: Model, options: IstioOptions): readonly PolicyIssue[] {
   return [

@@ -12,7 +12,7 @@ const API_VERSION = {
   VirtualService: "networking.istio.io/v1",
 } as const;
 
-/** One Istio resource; its labels let `kubectl apply --prune` find what a policy no longer needs. */
+/** One Istio resource; by its labels an operator finds what a policy no longer needs. */
 export function resource(
   kind: keyof typeof API_VERSION,
   { namespace, name }: NamespacedName,
