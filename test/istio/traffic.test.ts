@@ -116,6 +116,8 @@ describe.each(["magika", "ranker"])("%s", (model) => {
     expect(first.map(({ status }) => status)).toEqual(USERS.map(() => 200));
     expect(second.map(({ body }) => body)).toEqual(first.map(({ body }) => body));
     expect(new Set(first.map(({ body }) => body))).toEqual(new Set(["v1", "v3"]));
+    const { "x-forwarded-client-cert": caller } = lab.pods.v1.received[0]!.headers;
+    expect(caller).toContain("URI=spiffe://cluster.local/ns/istio-ingress/sa/istio-ingress");
     for (const version of ["v1", "v3"] as const) {
       const named = lab.pods[version].received.map(({ headers }) => headers["x-weir-version"]);
       expect(new Set(named)).toEqual(new Set([`${model}/${version}`]));
@@ -297,6 +299,27 @@ test("the gateway's access log says who decided and who served", async () => {
     extproc_status: "0",
   });
   expect(line).not.toContain("secret");
+});
+
+test("a new policy reaches proxies and extproc, and no request fails meanwhile", async () => {
+  const send = () => sendRequest(lab.gatewayPort, "/v2/models/ranker/infer");
+  expect((await send()).body).toBe("v1");
+  const changed = policy({ host: "127.0.0.1", port: lab.outside.port });
+  const models = changed.models.map((model) =>
+    model.name === "ranker" ? { ...model, default: "v3" } : model,
+  );
+  const statuses = new Set<number>();
+  let body = "";
+  const applied = lab.apply({ ...changed, models });
+  await eventually("the new default to serve", async () => {
+    const sent = await send();
+    statuses.add(sent.status);
+    body = sent.body;
+    return body === "v3" ? true : undefined;
+  });
+  await applied;
+  expect([...statuses]).toEqual([200]);
+  expect(await rejections()).toEqual({});
 });
 
 test("without extproc the default version serves, and forged headers still choose nothing", async () => {

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stringify } from "yaml";
@@ -40,6 +40,8 @@ export type IstioLab = {
   };
   /** Address of a pod's sidecar, for those who would go around the mesh. */
   readonly sidecarOf: (pod: PodName) => { readonly host: string; readonly port: number };
+  /** Gives another policy to extproc, and renders it for the mesh; both follow by themselves. */
+  readonly apply: (policy: unknown) => Promise<void>;
   readonly close: () => Promise<void>;
 };
 
@@ -71,14 +73,17 @@ export async function openIstioLab(
     closers.push(() => Promise.all(Object.values(pods).map((pod) => pod.close())));
     const outside = await startEchoUpstream({ name: "outside" });
     closers.push(() => outside.close());
-    const policy = policyFor({ host: "127.0.0.1", port: outside.port });
-    await writeFile(policyFile, JSON.stringify(policy));
+    const apply = async (policy: unknown) => {
+      await writeFile(`${policyFile}.new`, JSON.stringify(policy));
+      await rename(`${policyFile}.new`, policyFile);
+      await render(policyFile, config);
+    };
+    await apply(policyFor({ host: "127.0.0.1", port: outside.port }));
     const extproc = await startWeir("extproc", ["-p", policyFile, "--drain-ms", "0"]);
     closers.push(() => extproc.stop());
     const [gatewayPort = 0] = await freePorts(1);
     const workloads = workloadsOf(pods, Number(extproc.address("grpc").split(":")[1]));
     await writeFile(join(config, "cluster.yaml"), clusterResources(workloads, gatewayPort));
-    await render(policyFile, config);
     const controlPlane = await startControlPlane(tools, join(folder, "istiod"), {
       files: config,
       objects: clusterObjects(workloads),
@@ -94,7 +99,7 @@ export async function openIstioLab(
     if (failed !== undefined) throw failed.reason;
     const proxies = Object.fromEntries(await Promise.all(started)) as IstioLab["proxies"];
     return {
-      ...{ pods, outside, extproc, controlPlane, proxies, gatewayPort, close },
+      ...{ pods, outside, extproc, controlPlane, proxies, gatewayPort, apply, close },
       outboundOf: (who) => ({
         ...{ host: workloads[who].address, models: MODELS_PORT, extproc: EXTPROC_PORT },
       }),
