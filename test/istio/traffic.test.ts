@@ -180,6 +180,11 @@ test("a 503 is retried twice, in the same arm", async () => {
   expect(new Set(attempts.map(({ headers }) => headers["x-weir-version"])).size).toBe(1);
 });
 
+test("the pod learns how long its caller waits, though a sidecar stands before it", async () => {
+  await sendRequest(lab.gatewayPort, INFER);
+  expect(lab.pods.v1.received[0]?.headers["x-envoy-expected-rq-timeout-ms"]).toBe("10000");
+});
+
 test("requests for no model get 404 and cost extproc nothing", async () => {
   const decided = async () =>
     Object.entries(await lab.proxies.gateway.stats("ext_proc.weir.streams_started"))[0]?.[1];

@@ -1,3 +1,4 @@
+// The Istio that test/istio runs on: test/support/istio/istio-tools.ts builds it from here.
 module weir.dev/tools/istio
 
 go 1.26.0

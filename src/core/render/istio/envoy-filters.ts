@@ -12,7 +12,7 @@ import { shadowCluster } from "../envoy/names.js";
 import { typed } from "../envoy/protobuf.js";
 import { mirror } from "../envoy/routes.js";
 import { why, type RenderedDocument, type Tree } from "../rendered-document.js";
-import { istioCluster, meshHost, shadowDestination } from "./hosts.js";
+import { istioCluster, meshHost, podNamespaces, shadowDestination } from "./hosts.js";
 import type { IstioOptions } from "./options.js";
 import { policyName, resource } from "./resource.js";
 import { routeNames } from "./virtual-services.js";
@@ -25,8 +25,9 @@ const RESPONSE_HEADERS = "weir.response_headers";
 const CONNECTION_MANAGER = "envoy.filters.network.http_connection_manager";
 
 type Context = "GATEWAY" | "SIDECAR_OUTBOUND";
+type Fields = { readonly [key: string]: Tree };
 
-/** What Istio has no resource for: the gateway's proxies, and the sidecars of clients. */
+/** What Istio has no resource for: in the gateway, and in the sidecars of clients and of pods. */
 export function envoyFilters(policy: Policy, options: IstioOptions): readonly RenderedDocument[] {
   const { namespace } = options.gatewayServiceAccount;
   const name = policyName(policy);
@@ -40,14 +41,30 @@ export function envoyFilters(policy: Policy, options: IstioOptions): readonly Re
         ...patched("SIDECAR_OUTBOUND", policy, options),
       }),
     ),
+    ...policy.models.flatMap((model) =>
+      podNamespaces(policy, model).map((own) =>
+        resource("EnvoyFilter", { namespace: own, name: `weir-${model.name}` }, policy, {
+          workloadSelector: { labels: { [options.appLabel]: model.name } },
+          configPatches: [mergedIntoManager("SIDECAR_INBOUND", deadlines())],
+        }),
+      ),
+    ),
   ];
 }
 
-function patched(
-  context: Context,
-  policy: Policy,
-  options: IstioOptions,
-): { readonly [key: string]: Tree } {
+/** Everyone who gets here proved an identity of the mesh. */
+function deadlines(): Fields {
+  return {
+    internal_address_config: why(
+      "Else the sidecar removes x-envoy-expected-rq-timeout-ms, and the pod does not learn how long it has.",
+      {
+        cidr_ranges: ["0.0.0.0", "::"].map((address_prefix) => ({ address_prefix, prefix_len: 0 })),
+      },
+    ),
+  };
+}
+
+function patched(context: Context, policy: Policy, options: IstioOptions): Fields {
   return {
     priority: why("After filters of priority 0, so that it is no matter which came first.", 10),
     configPatches: [
@@ -60,6 +77,16 @@ function patched(
 }
 
 function connectionManager(context: Context, policy: Policy, options: IstioOptions): Tree {
+  return mergedIntoManager(context, {
+    early_header_mutation_extensions: [
+      withoutForgedHeaders(options.headersRead),
+      withoutLookAlikes(),
+    ],
+    access_log: [modelAccessLog(policy, options)],
+  });
+}
+
+function mergedIntoManager(context: Context | "SIDECAR_INBOUND", fields: Fields): Tree {
   return {
     applyTo: "NETWORK_FILTER",
     match: { context, listener: { filterChain: { filter: { name: CONNECTION_MANAGER } } } },
@@ -69,13 +96,7 @@ function connectionManager(context: Context, policy: Policy, options: IstioOptio
         name: CONNECTION_MANAGER,
         typed_config: typed(
           "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-          {
-            early_header_mutation_extensions: [
-              withoutForgedHeaders(options.headersRead),
-              withoutLookAlikes(),
-            ],
-            access_log: [modelAccessLog(policy, options)],
-          },
+          fields,
         ),
       },
     },

@@ -139,6 +139,8 @@ test("clients in the mesh get filters and routes in their namespaces, and pods b
     "istio-ingress/weir-p",
     "a/weir-p",
     "b/weir-p",
+    "models/weir-m",
+    "others/weir-m",
   ]);
   expect(names(of("VirtualService", resources))).toEqual([
     "weir-system/weir-p",
