@@ -3,17 +3,15 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import type { EchoUpstream, ReceivedRequest } from "../support/echo-upstream.js";
 import { eventually } from "../support/envoy-process.js";
 import { openIstioLab, type IstioLab } from "../support/istio/istio-lab.js";
-import type { PolicyInput } from "../support/policy-builder.js";
+import { istioPolicy, MESH_HOST } from "../support/istio/istio-policy.js";
 import { sendRequest } from "../support/send-request.js";
 
 const INFER = "/v2/models/magika/infer";
-/** What pods of the mesh call. */
-const MESH_HOST = "magika.models.svc.cluster.local";
 const USERS = Array.from({ length: 40 }, (_, index) => `user-${index}`);
 
 let lab: IstioLab;
 beforeAll(async () => {
-  lab = await openIstioLab(policy);
+  lab = await openIstioLab(istioPolicy);
 });
 beforeEach(() => {
   for (const [name, pod] of everyPod()) {
@@ -22,67 +20,6 @@ beforeEach(() => {
   }
 });
 afterAll(() => lab.close());
-
-/** `magika` has a Service for each version, `ranker` subsets of one; `bought` is outside the mesh. */
-function policy(outside: { readonly host: string; readonly port: number }): PolicyInput {
-  const service = (name: string) => ({ host: `${name}.models.svc.cluster.local`, port: 8080 });
-  const halves = [
-    { name: "control", version: "v1", share: 5000 },
-    { name: "treatment", version: "v3", share: 5000 },
-  ];
-  return {
-    apiVersion: "weir.dev/v1",
-    kind: "ServingPolicy",
-    metadata: { name: "traffic" },
-    units: {
-      user: { from: [{ header: "x-user-id" }] },
-      tenant: { from: [{ header: "x-tenant" }] },
-    },
-    models: [
-      {
-        name: "magika",
-        match: { hosts: ["*", MESH_HOST], pathPrefix: "/v2/models/magika" },
-        versions: [
-          { name: "v1", address: service("magika-v1") },
-          { name: "v3", address: service("magika-v3") },
-        ],
-        default: "v1",
-        timeout: "10s",
-      },
-      {
-        name: "ranker",
-        match: { hosts: ["*", MESH_HOST], pathPrefix: "/v2/models/ranker" },
-        versions: [
-          { name: "v1", address: service("magika") },
-          { name: "v3", address: service("magika") },
-        ],
-        default: "v1",
-      },
-      {
-        name: "bought",
-        match: { hosts: ["*", MESH_HOST], pathPrefix: "/v2/models/bought" },
-        versions: [{ name: "v1", address: outside }],
-        default: "v1",
-      },
-    ],
-    experiments: [
-      { name: "magika-v3", model: "magika", unit: "user", arms: halves },
-      { name: "ranker-v3", model: "ranker", unit: "user", arms: halves },
-    ],
-    shadows: [
-      {
-        ...{ name: "next", model: "magika", version: "v3", unit: "user", share: 5000 },
-        address: service("magika-next"),
-      },
-    ],
-    limits: [
-      {
-        ...{ name: "per-tenant", key: ["tenant"], missing: "skip" },
-        quota: { requests: 3, period: "1h", burst: 3 },
-      },
-    ],
-  };
-}
 
 function everyPod(): readonly (readonly [string, EchoUpstream])[] {
   return Object.entries({ ...lab.pods, outside: lab.outside });
@@ -309,7 +246,7 @@ test("the gateway's access log says who decided and who served", async () => {
 test("a new policy reaches proxies and extproc, and no request fails meanwhile", async () => {
   const send = () => sendRequest(lab.gatewayPort, "/v2/models/ranker/infer");
   expect((await send()).body).toBe("v1");
-  const changed = policy({ host: "127.0.0.1", port: lab.outside.port });
+  const changed = istioPolicy({ host: "127.0.0.1", port: lab.outside.port });
   const models = changed.models.map((model) =>
     model.name === "ranker" ? { ...model, default: "v3" } : model,
   );

@@ -43,26 +43,32 @@ export function startChild(
   };
 }
 
-/** Ports that nobody listens on at this moment, for programs that cannot pick their own. */
+/** Below the ports that systems hand out by themselves, so that no connection takes one. */
+const FIRST_PORT = 10_000;
+const LAST_PORT = 32_000;
+let nextPort = FIRST_PORT + Math.floor(Math.random() * (LAST_PORT - FIRST_PORT));
+
+/** Ports that nobody listens on, for programs that cannot pick their own; each is given once. */
 export async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  await Promise.all(
-    servers.map((server) => new Promise<void>((resolve) => server.listen(0, resolve))),
-  );
-  const ports = servers.map((server) => {
-    const address = server.address();
-    if (address === null || typeof address === "string") throw new Error("no free port");
-    return address.port;
+  const found: number[] = [];
+  while (found.length < count) {
+    nextPort = nextPort < LAST_PORT ? nextPort + 1 : FIRST_PORT;
+    const port = nextPort;
+    if (await isFree(port)) found.push(port);
+  }
+  return found;
+}
+
+function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  return new Promise((resolve) => {
+    server.once("error", () => {
+      resolve(false);
+    });
+    server.listen(port, () => {
+      server.close(() => {
+        resolve(true);
+      });
+    });
   });
-  await Promise.all(
-    servers.map(
-      (server) =>
-        new Promise<void>((resolve) => {
-          server.close(() => {
-            resolve();
-          });
-        }),
-    ),
-  );
-  return ports;
 }
