@@ -243,6 +243,24 @@ test("the gateway's access log says who decided and who served", async () => {
   expect(line).not.toContain("secret");
 });
 
+test("of thousands of side streams none is lost: no proxy counts too many resets", async () => {
+  const total = 2500;
+  let sent = 0;
+  const undecided: string[] = [];
+  const sendUntilDone = async () => {
+    while (sent < total) {
+      sent += 1;
+      const headers = { "x-user-id": `user-${sent}` };
+      const answer = await sendRequest(lab.gatewayPort, INFER, { headers });
+      if (!("x-weir-decision" in answer.headers)) undecided.push(answer.body);
+    }
+  };
+  await Promise.all(Array.from({ length: 8 }, sendUntilDone));
+  expect(undecided).toEqual([]);
+  const resets = await lab.proxies.extproc.stats("inbound.*downstream_cx_protocol_error");
+  expect(Object.values(resets)).toEqual([0]);
+});
+
 test("a new policy reaches proxies and extproc, and no request fails meanwhile", async () => {
   const send = () => sendRequest(lab.gatewayPort, "/v2/models/ranker/infer");
   expect((await send()).body).toBe("v1");

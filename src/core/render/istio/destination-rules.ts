@@ -12,6 +12,8 @@ import type { IstioOptions } from "./options.js";
 import { resource } from "./resource.js";
 
 const HTTPS_PORT = 443;
+/** Below nghttp2's budget of 1000 resets (CVE-2023-44487), which every Envoy has as a server. */
+const STREAMS_PER_CONNECTION = 800;
 
 /** How proxies talk to each host: one rule per host, as Istio takes only one. */
 export function destinationRules(
@@ -149,6 +151,10 @@ function extprocPolicy(): Tree {
         http1MaxPendingRequests: UNBOUNDED,
         http2MaxRequests: UNBOUNDED,
         maxRetries: UNBOUNDED,
+        maxRequestsPerConnection: why(
+          "Side streams end in a reset, and a sidecar closes a connection on which it counted 1000 of them: those still open would go undecided.",
+          STREAMS_PER_CONNECTION,
+        ),
       },
     }),
     outlierDetection: {
