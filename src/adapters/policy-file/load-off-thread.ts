@@ -10,8 +10,8 @@ import type { PolicyRead, PolicyReaderInput } from "./policy-reader.js";
 
 const READER_FILE = new URL("./policy-reader.js", import.meta.url);
 
-/** A policy of the largest size takes about 700 MB; a file that takes more is no policy. */
-const MAX_READER_MB = 1024;
+/** A policy of the largest size takes under 512 MB; a file that takes more is no policy. */
+const MAX_READER_MB = 768;
 /** A policy of the largest size takes 8 s of CPU time. */
 const MAX_READER_MS = 300_000;
 /** Longest that requests wait for a part of a load. */

@@ -12,7 +12,7 @@ import { readYaml } from "../yaml/read-yaml.js";
 
 /**
  * Twice what 10,000 models and 1,000 experiments take in block style (3.4 MB). Reading a file takes
- * about 100 times its size in memory.
+ * about 50 times its size in memory.
  */
 const MAX_FILE_BYTES = 8 * 1024 * 1024;
 

@@ -72,9 +72,13 @@ function slotsOf(): IsInSlot {
   const drawn = new Map<string, number>();
   return ({ layer }, unitId) => {
     if (layer === null) return true;
-    const slot = drawn.get(layer.name) ?? bucketOf(unitId, layer.salt);
-    drawn.set(layer.name, slot);
-    return layer.slots.some(([from, to]) => slot >= from && slot < to);
+    let slot = drawn.get(layer.salt);
+    if (slot === undefined) {
+      slot = bucketOf(unitId, layer.salt);
+      drawn.set(layer.salt, slot);
+    }
+    for (const [from, to] of layer.slots) if (slot >= from && slot < to) return true;
+    return false;
   };
 }
 
@@ -89,6 +93,7 @@ function holdoutOf(model: CompiledModel, inputs: AssignmentInputs): string | nul
 
 function overriddenArm(experiment: CompiledExperiment, { override }: AssignmentInputs) {
   const name = override.get(experiment.name);
+  if (name === undefined) return null;
   return experiment.arms.find((arm) => arm.name === name) ?? null;
 }
 

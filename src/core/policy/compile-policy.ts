@@ -64,6 +64,7 @@ export function* compileInSteps(
     shadows: byModel(policy.shadows.map(placedInModel)),
     limits: byModel(limits),
     residency: residency.map(({ when }) => when),
+    layerSalt: layerSalts(policy),
   };
   const models: CompiledModel[] = [];
   for (const model of policy.models) models.push(yield* compileModel(model, scope, compile));
@@ -133,6 +134,7 @@ type Scope = {
   readonly limits: ByModel<CompiledLimitRule>;
   /** Residency rules are for every model. */
   readonly residency: readonly CompiledExpression[];
+  readonly layerSalt: (layer: string) => string;
 };
 type ByModel<T> = (model: string) => readonly T[];
 
@@ -140,6 +142,15 @@ const placedInModel = <T extends { readonly model: string }>(item: T, at: number
   models: [item.model],
   value: { item, at },
 });
+
+function layerSalts({ layers }: Policy): Scope["layerSalt"] {
+  const salts = new Map(layers.map(({ name }) => [name, `layer:${name}`]));
+  return (layer) => {
+    const salt = salts.get(layer);
+    invariant(salt !== undefined, `layer ${layer} was checked before`);
+    return salt;
+  };
+}
 
 type Scoped<T> = { readonly models: readonly string[] | undefined; readonly value: T };
 
@@ -179,7 +190,7 @@ function* compileModel(model: Model, scope: Scope, compile: Compile): Steps<Comp
     return found;
   };
   const experiments = yield* eachOf(scope.experiments(model.name), ({ item, at }) =>
-    compileExperiment(item, at, version, compile),
+    compileExperiment(item, at, version, scope.layerSalt, compile),
   );
   const shadows = yield* eachOf(scope.shadows(model.name), ({ item, at }) =>
     compileShadow(item, at, version(item.version), compile),
@@ -213,6 +224,7 @@ function compileExperiment(
   experiment: Experiment,
   at: number,
   version: (name: string) => CompiledVersion,
+  layerSalt: Scope["layerSalt"],
   compile: Compile,
 ): CompiledExperiment {
   const { name, phase, unit, hash, layer, eligibility } = experiment;
@@ -226,7 +238,7 @@ function compileExperiment(
     unit,
     hash,
     seed: experiment.seed ?? name,
-    layer: layer === undefined ? null : { ...layer, salt: `layer:${layer.name}` },
+    layer: layer === undefined ? null : { ...layer, salt: layerSalt(layer.name) },
     eligibility:
       eligibility === undefined ? null : compile(eligibility, ["experiments", at, "eligibility"]),
     arms,

@@ -67,6 +67,7 @@ export type CompiledExperiment = {
   readonly layer: {
     readonly name: string;
     readonly slots: readonly (readonly [number, number])[];
+    /** One string for all experiments of the layer. */
     readonly salt: string;
   } | null;
   readonly eligibility: CompiledExpression | null;
