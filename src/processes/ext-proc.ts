@@ -4,6 +4,7 @@ import { Registry } from "prom-client";
 import { openJsonlLog } from "../adapters/event-log/jsonl-log.js";
 import { memoryLimitStore } from "../adapters/memory/limit-store.js";
 import { startTracing } from "../adapters/otel/start-tracing.js";
+import { loadPolicyOffThread } from "../adapters/policy-file/load-off-thread.js";
 import { watchPolicy } from "../adapters/policy-file/watch-policy.js";
 import { prometheusDecisionMetrics } from "../adapters/prometheus/decision-metrics.js";
 import { prometheusEventLogMetrics } from "../adapters/prometheus/event-log-metrics.js";
@@ -113,7 +114,7 @@ async function watchPolicyAndHealth(
     },
   });
   exposeVersionHealth(registry, health);
-  const policy = await watchPolicy(policyFile, overrideKeys, {
+  const policy = await watchPolicy(policyFile, (file) => loadPolicyOffThread(file, overrideKeys), {
     onLoaded: (loaded, warnings) => {
       metrics.applied(loaded.version);
       health.update(loaded.source.models);
