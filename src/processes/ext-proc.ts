@@ -1,3 +1,4 @@
+import { setLogger } from "@grpc/grpc-js";
 import closeWithGrace from "close-with-grace";
 import type { Logger } from "pino";
 import { Registry } from "prom-client";
@@ -22,6 +23,7 @@ import { policyRoutes } from "../servers/admin-http/policy-routes.js";
 import { serveAdmin } from "../servers/admin-http/server.js";
 import { serveExtProc } from "../servers/ext-proc/server.js";
 import { EXIT, ExitError } from "./exit.js";
+import { keysNotGiven } from "./policy-option.js";
 
 export type ExtProcProcessOptions = {
   readonly policyFile: string;
@@ -42,6 +44,7 @@ export type ExtProcProcessOptions = {
 /** Serves until SIGTERM or SIGINT. Prints one JSON line with the addresses when ready. */
 export async function runExtProc(options: ExtProcProcessOptions): Promise<void> {
   const logger = makeLogger({ name: "weir-extproc", level: options.logLevel });
+  keepGrpcLinesAsJson(logger);
   const registry = new Registry();
   exposeProcess(registry);
   const random = systemRandom();
@@ -118,6 +121,10 @@ async function watchPolicyAndHealth(
       metrics.applied(loaded.version);
       health.update(loaded.source.models);
       logger.info({ policy: loaded.version, warnings }, "policy is in force");
+      const unsigned = keysNotGiven(loaded.source, overrideKeys);
+      if (unsigned.length > 0) {
+        logger.warn({ signed: unsigned }, "no --override-key for these: their tokens are refused");
+      }
     },
     onRefused: (mistakes) => {
       metrics.refused();
@@ -129,6 +136,14 @@ async function watchPolicyAndHealth(
     throw new ExitError(EXIT.badConfiguration, policy.mistakes.join("\n"));
   }
   return { policy, health };
+}
+
+/** grpc-js writes plain lines to stderr, where ours are JSON; what fails it also throws. */
+function keepGrpcLinesAsJson(logger: Logger): void {
+  const line = (message: string) => {
+    logger.debug({ grpc: message }, "grpc-js says");
+  };
+  setLogger({ error: line, info: line, debug: line });
 }
 
 function openLog(directory: string, registry: Registry, logger: Logger): AssignmentLog {
