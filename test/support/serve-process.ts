@@ -10,6 +10,7 @@ type StartOptions = {
   readonly repository: string;
   readonly logDirectory?: string;
   readonly drainMs?: number;
+  readonly env?: Readonly<Record<string, string>>;
 };
 
 export type ServeProcess = {
@@ -30,7 +31,10 @@ export async function startServe(options: StartOptions): Promise<ServeProcess> {
     ...["--http-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"],
     ...(logDirectory === undefined ? [] : ["--log-dir", logDirectory]),
   ];
-  const child = spawn(process.execPath, [CLI, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [CLI, ...args], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...options.env },
+  });
   let log = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (log += text));
   const exited = once(child, "exit") as Promise<[number | null]>;
