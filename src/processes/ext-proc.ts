@@ -24,6 +24,7 @@ import { serveAdmin } from "../servers/admin-http/server.js";
 import { serveExtProc } from "../servers/ext-proc/server.js";
 import { EXIT, ExitError } from "./exit.js";
 import { keysNotGiven } from "./policy-option.js";
+import { warmUp } from "./warm-up.js";
 
 export type ExtProcProcessOptions = {
   readonly policyFile: string;
@@ -53,6 +54,8 @@ export async function runExtProc(options: ExtProcProcessOptions): Promise<void> 
   const limits = memoryLimitStore(options.limitKeys);
   const { logDirectory } = options;
   const log = logDirectory === undefined ? undefined : openLog(logDirectory, registry, logger);
+  // Before tracing begins, so that no span of it is sent.
+  await tryWarmUp(policy.current(), logger);
   const tracing = startTracing({
     serviceName: "weir-extproc",
     endpoint: options.otlpEndpoint,
@@ -136,6 +139,17 @@ async function watchPolicyAndHealth(
     throw new ExitError(EXIT.badConfiguration, policy.mistakes.join("\n"));
   }
   return { policy, health };
+}
+
+/** A cold start is slow for a moment, and no reason not to start. */
+async function tryWarmUp(policy: CompiledPolicy, logger: Logger): Promise<void> {
+  const startedMs = systemClock.monotonicMs();
+  try {
+    await warmUp(policy);
+    logger.info({ ms: Math.round(systemClock.monotonicMs() - startedMs) }, "warmed up");
+  } catch (err) {
+    logger.warn({ err }, "warming up failed, the first requests will be slow");
+  }
 }
 
 /** grpc-js writes plain lines to stderr, where ours are JSON; what fails it also throws. */
