@@ -308,6 +308,6 @@ test("law: whatever is indexed and drawn once, the arms are those of the plain d
         }
       },
     ),
-    { numRuns: 100 },
+    { numRuns: 40 },
   );
 });

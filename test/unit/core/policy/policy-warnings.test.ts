@@ -32,7 +32,9 @@ test("law: correlated experiments are those that a comparison of every two finds
         return other === undefined ? [] : [`"${one.name}" with "${other.name}"`];
       });
       const told = policyWarnings({ ...source, experiments });
-      expect(told.map(({ message }) => /correlates (.*?) on unit/.exec(message)?.[1])).toEqual(expected);
+      expect(told.map(({ message }) => /correlates (.*?) on unit/.exec(message)?.[1])).toEqual(
+        expected,
+      );
     }),
     { numRuns: 1000 },
   );

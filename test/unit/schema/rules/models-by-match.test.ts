@@ -52,6 +52,6 @@ test("law: competing models are those that a comparison of every two finds", () 
         expect(sharing(at)).toBe(sharingOneByOne(models, at));
       });
     }),
-    { numRuns: 2000 },
+    { numRuns: 1000 },
   );
 });
