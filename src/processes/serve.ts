@@ -11,6 +11,7 @@ import { makeLogger, type LogLevel } from "../adapters/system/logger.js";
 import { makeInfer } from "../app/infer.js";
 import type { Timer } from "../app/model-ports.js";
 import { ServedModels } from "../app/served-models.js";
+import { ByteBudget } from "../core/serving/byte-budget.js";
 import type { PredictionEvent } from "../schema/events.js";
 import { serveAdmin } from "../servers/admin-http/server.js";
 import { serveInferenceHttp } from "../servers/inference-http/server.js";
@@ -28,11 +29,15 @@ export type ServeOptions = {
   /** Where predictions are logged; absent: they are not. */
   readonly logDirectory?: string | undefined;
   readonly logLevel: LogLevel;
+  readonly maxBodyBytes: number;
+  readonly maxJsonBytes: number;
+  /** Bytes of bodies of all requests under way. */
+  readonly maxHeldBytes: number;
+  readonly requestTimeoutMs: number;
   /** How long requests are still accepted after SIGTERM, while the mesh takes note. */
   readonly drainMs?: number | undefined;
 };
 
-const MAX_BODY_BYTES = 64 * 1024 * 1024;
 const DRAIN_MS = 3000;
 /** Beyond the drain, for what is queued and running. */
 const FINISH_MS = 30_000;
@@ -51,7 +56,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const registry = new Registry();
   exposeProcess(registry);
   const metrics = prometheusServingMetrics(registry);
-  const runtime = onnxModelRuntime({ timer: afterMs, logger });
+  const runtime = onnxModelRuntime({ timer: afterMs, logger, publicKeys: [] });
   const loaded = await runtime.load(options.repository);
   const models = new ServedModels(loaded, { clock: systemClock, timer: afterMs, metrics });
   const closers = [() => models.close()];
@@ -64,7 +69,9 @@ export async function serve(options: ServeOptions): Promise<void> {
     });
     const http = await serveInferenceHttp({
       ...{ models, infer, logger, clock: systemClock, address: options.httpAddress },
-      ...{ serverVersion: packageVersion(), maxBodyBytes: MAX_BODY_BYTES },
+      ...{ serverVersion: packageVersion(), budget: new ByteBudget(options.maxHeldBytes) },
+      ...{ maxBodyBytes: options.maxBodyBytes, maxJsonBytes: options.maxJsonBytes },
+      requestTimeoutMs: options.requestTimeoutMs,
     });
     closers.unshift(() => http.close());
     const ready = () => models.ready();

@@ -2,9 +2,11 @@ import type { FastifyInstance, LightMyRequestResponse } from "fastify";
 import { pino } from "pino";
 import { makeInfer } from "../../src/app/infer.js";
 import { ServedModels } from "../../src/app/served-models.js";
+import { ByteBudget } from "../../src/core/serving/byte-budget.js";
 import type { PredictionEvent } from "../../src/schema/events.js";
 import type { Datatype } from "../../src/schema/model-manifest.js";
 import { inferenceHttpApp } from "../../src/servers/inference-http/server.js";
+import type { BodyLimits } from "../../src/servers/inference-http/read-body.js";
 import { wireStatusOf } from "../../src/servers/wire-status.js";
 import { echoModel, FakeTime, noMetrics } from "./fake-serving.js";
 
@@ -31,17 +33,20 @@ const MODELS = [
   echoModel({ name: "text", inputs: one("BYTES", [-1, 1]) }),
   echoModel({ name: "fp16", inputs: one("FP16") }),
   echoModel({ name: "any", inputs: one("FP32", [-1, -1]) }),
+  echoModel({ name: "single", inputs: one("FP32", [-1, -1]), maxBatchSize: 1 }),
   echoModel({
     name: "pair",
     inputs: [...one("FP32"), { name: "z", datatype: "FP32", shape: [-1] }],
   }),
   echoModel({ name: "pipeline", takesRawBody: true }),
+  echoModel({ name: "classes", inputs: one("FP32", [-1, 3]), labels: ["cat", "dog"] }),
 ];
 
 export type InferenceApp = {
   readonly app: FastifyInstance;
   readonly models: ServedModels;
   readonly logged: readonly PredictionEvent[];
+  readonly budget: ByteBudget;
   readonly post: (
     model: string,
     body: unknown,
@@ -50,7 +55,7 @@ export type InferenceApp = {
 };
 
 /** The HTTP server, without a port, over models that answer what they get. */
-export function echoApp(): InferenceApp {
+export function echoApp(over: Partial<BodyLimits> = {}): InferenceApp {
   const { clock, timer } = new FakeTime();
   const models = new ServedModels(MODELS, { clock, timer, metrics: noMetrics });
   const logged: PredictionEvent[] = [];
@@ -63,12 +68,14 @@ export function echoApp(): InferenceApp {
     statusOf: (error) => wireStatusOf(error).http,
   });
   const logger = pino({ level: "silent" });
-  const wiring = { models, infer, clock, logger, serverVersion: "1.2.3", maxBodyBytes: 4096 };
+  const limits = { maxBodyBytes: 8192, maxJsonBytes: 4096, requestTimeoutMs: 1000, ...over };
+  const budget = new ByteBudget(10_000_000);
+  const wiring = { models, infer, clock, logger, serverVersion: "1.2.3", budget, ...limits };
   const app = inferenceHttpApp(wiring);
   const post: InferenceApp["post"] = async (model, body, headers = JSON_BODY) => {
     const isText = typeof body === "string" || Buffer.isBuffer(body);
     const payload = isText ? body : JSON.stringify(body);
     return app.inject({ method: "POST", url: `/v2/models/${model}/infer`, headers, payload });
   };
-  return { app, models, logged, post };
+  return { app, models, logged, budget, post };
 }

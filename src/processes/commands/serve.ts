@@ -16,10 +16,49 @@ type Options = {
   readonly logDir?: string;
   readonly logLevel: LogLevel;
   readonly drainMs: number;
+  readonly maxBodyBytes: number;
+  readonly maxJsonBytes: number;
+  readonly maxHeldBytes: number;
+  readonly requestTimeoutMs: number;
 };
 
+const MIB = 1024 * 1024;
+
+const LIMITS = [
+  wholeNumberOption(
+    "--max-body-bytes <bytes>",
+    "limit of one body, uncompressed",
+    64 * MIB,
+    "WEIR_MAX_BODY_BYTES",
+    1,
+  ),
+  wholeNumberOption(
+    "--max-json-bytes <bytes>",
+    "limit of the JSON in one body",
+    16 * MIB,
+    "WEIR_MAX_JSON_BYTES",
+    1,
+  ),
+  wholeNumberOption(
+    "--max-held-bytes <bytes>",
+    "limit of the bodies of all requests under way; more are refused with 503",
+    512 * MIB,
+    "WEIR_MAX_HELD_BYTES",
+    1,
+  ),
+  wholeNumberOption(
+    "--request-timeout-ms <ms>",
+    "how long a request may take to arrive whole",
+    30_000,
+    "WEIR_REQUEST_TIMEOUT_MS",
+    1,
+  ),
+];
+
 export function serveCommand(): Command {
-  return new Command("serve")
+  const command = new Command("serve");
+  for (const option of LIMITS) command.addOption(option);
+  return command
     .description("Serve ONNX models over the Open Inference Protocol.")
     .addOption(
       new Option("-r, --repository <dir>", "folder with MODEL/VERSION/model.onnx")

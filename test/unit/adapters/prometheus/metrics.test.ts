@@ -132,7 +132,7 @@ test("the external processor's streams and messages are counted", async () => {
 test("a pod's answers, waits and batches are counted per version", async () => {
   const metrics: ServingMetrics = prometheusServingMetrics(registry);
   const version = { model: "m", version: "v1" };
-  metrics.answered({ ...version, status: 200, seconds: 0.01 });
+  metrics.answered({ ...version, status: 200, seconds: 0.01, items: 8, atMs: 0 });
   metrics.waited(version, 0.002);
   metrics.ran(version, 8, 0.005);
   metrics.queued(version, 3);
