@@ -100,11 +100,11 @@ export class ServedModels {
     }
   }
 
-  /** Resolves when its last request is answered and its instances have ended. */
-  async remove(model: string): Promise<void> {
+  /** Its versions finish what they have, and end. */
+  remove(model: string): void {
     const { versions } = this.#find(model);
     this.#models.delete(model);
-    await Promise.all([...versions.values()].map((version) => this.#retire(version)));
+    for (const version of versions.values()) this.#retire(version);
   }
 
   get draining(): boolean {
@@ -123,13 +123,12 @@ export class ServedModels {
     await Promise.all(this.#retiring);
   }
 
-  #retire({ queue, instances }: ServedVersion): Promise<void> {
+  #retire({ queue, instances }: ServedVersion): void {
     const retired = queue
       .idle()
       .then(() => instances.close())
       .finally(() => this.#retiring.delete(retired));
     this.#retiring.add(retired);
-    return retired;
   }
 
   #find(model: string): ServedModel {

@@ -3,6 +3,7 @@ import type {
   LoadedModel,
   ModelInput,
   ModelOutput,
+  ModelRuntime,
   ServingMetrics,
   Timer,
 } from "../../src/app/model-ports.js";
@@ -133,5 +134,17 @@ export function echoModel(spec: Partial<ModelSpec> & { readonly name: string }):
     defaultVersion: "1",
     versionLabels: { stable: "1" },
     versions: [{ ...version, ...settings, executionProviders: ["cpu"] }],
+  };
+}
+
+/** A repository of these models, which are loaded as they are. */
+export function fakeRuntime(models: readonly LoadedModel[]): ModelRuntime {
+  return {
+    load: () => Promise.resolve(models),
+    loadModel: (_root, wanted) => {
+      const found = models.find(({ name }) => name === wanted);
+      return found === undefined ? Promise.reject(new Error(wanted)) : Promise.resolve(found);
+    },
+    names: () => Promise.resolve(models.map(({ name }) => name)),
   };
 }

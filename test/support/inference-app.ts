@@ -1,14 +1,17 @@
 import type { FastifyInstance, LightMyRequestResponse } from "fastify";
 import { pino } from "pino";
 import { makeInfer } from "../../src/app/infer.js";
+import { ModelRepository } from "../../src/app/model-repository.js";
+import { recordedMetrics } from "../../src/app/recorded-metrics.js";
 import { ServedModels } from "../../src/app/served-models.js";
 import { ByteBudget } from "../../src/core/serving/byte-budget.js";
+import { ServingStatistics } from "../../src/core/serving/statistics.js";
 import type { PredictionEvent } from "../../src/schema/events.js";
 import type { Datatype } from "../../src/schema/model-manifest.js";
 import { inferenceHttpApp } from "../../src/servers/inference-http/server.js";
 import type { BodyLimits } from "../../src/servers/inference-http/read-body.js";
 import { wireStatusOf } from "../../src/servers/wire-status.js";
-import { echoModel, FakeTime, noMetrics } from "./fake-serving.js";
+import { echoModel, fakeRuntime, FakeTime, noMetrics } from "./fake-serving.js";
 
 export const JSON_BODY = { "content-type": "application/json" };
 
@@ -57,20 +60,34 @@ export type InferenceApp = {
 /** The HTTP server, without a port, over models that answer what they get. */
 export function echoApp(over: Partial<BodyLimits> = {}): InferenceApp {
   const { clock, timer } = new FakeTime();
-  const models = new ServedModels(MODELS, { clock, timer, metrics: noMetrics });
+  const statistics = new ServingStatistics();
+  const metrics = recordedMetrics(statistics, noMetrics);
+  const models = new ServedModels(MODELS, { clock, timer, metrics });
   const logged: PredictionEvent[] = [];
   const predictions = {
     append: (event: PredictionEvent) => void logged.push(event),
     close: () => Promise.resolve(),
   };
   const infer = makeInfer({
-    ...{ models, clock, metrics: noMetrics, predictions, shadow: false },
+    ...{ models, clock, metrics, predictions, shadow: false },
     statusOf: (error) => wireStatusOf(error).http,
   });
   const logger = pino({ level: "silent" });
   const limits = { maxBodyBytes: 8192, maxJsonBytes: 4096, requestTimeoutMs: 1000, ...over };
   const budget = new ByteBudget(10_000_000);
-  const wiring = { models, infer, clock, logger, serverVersion: "1.2.3", budget, ...limits };
+  const runtime = fakeRuntime(MODELS);
+  const repository = new ModelRepository({ root: "", control: "explicit", runtime, models });
+  const wiring = {
+    models,
+    repository,
+    statistics,
+    infer,
+    clock,
+    logger,
+    serverVersion: "1.2.3",
+    budget,
+    ...limits,
+  };
   const app = inferenceHttpApp(wiring);
   const post: InferenceApp["post"] = async (model, body, headers = JSON_BODY) => {
     const isText = typeof body === "string" || Buffer.isBuffer(body);

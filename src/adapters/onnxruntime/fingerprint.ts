@@ -13,8 +13,8 @@ export async function fingerprintOf(
   { version, directory, pipelineFile }: VersionFolder,
 ): Promise<string> {
   // Where callers are sent is no matter of how a version is loaded.
-  const { defaultVersion: _default, versionLabels: _labels, versions, ...settings } = manifest;
-  const hash = createHash("sha256").update(JSON.stringify([settings, versions[version]]));
+  const own = { defaultVersion: "", versionLabels: {}, versions: manifest.versions[version] };
+  const hash = createHash("sha256").update(JSON.stringify({ ...manifest, ...own }));
   const files = await filesIn(directory);
   for (const file of pipelineFile === undefined ? files : [...files, pipelineFile]) {
     hash.update(`\n${file} ${await fileIdentity(file)}`);

@@ -1,5 +1,7 @@
 import { Command, Option } from "commander";
 import type { LogLevel } from "../../adapters/system/logger.js";
+import { MODEL_CONTROLS } from "../../app/model-repository.js";
+import type { ModelControl } from "../../app/model-repository.js";
 import {
   addressOption,
   logDirectoryOption,
@@ -16,6 +18,8 @@ type Options = {
   readonly logDir?: string;
   readonly logLevel: LogLevel;
   readonly drainMs: number;
+  readonly modelControl: ModelControl;
+  readonly modelKey: readonly string[];
   readonly maxBodyBytes: number;
   readonly maxJsonBytes: number;
   readonly maxHeldBytes: number;
@@ -23,6 +27,19 @@ type Options = {
 };
 
 const MIB = 1024 * 1024;
+
+const MODELS = [
+  new Option("--model-control <mode>", "who changes what is served: nobody, callers, or the files")
+    .choices(MODEL_CONTROLS)
+    .default("none")
+    .env("WEIR_MODEL_CONTROL"),
+  new Option(
+    "--model-key <file...>",
+    "Ed25519 public key (PEM); given one, only model files that one of them signed are served",
+  )
+    .default([])
+    .env("WEIR_MODEL_KEY"),
+];
 
 const LIMITS = [
   wholeNumberOption(
@@ -57,7 +74,7 @@ const LIMITS = [
 
 export function serveCommand(): Command {
   const command = new Command("serve");
-  for (const option of LIMITS) command.addOption(option);
+  for (const option of [...MODELS, ...LIMITS]) command.addOption(option);
   return command
     .description("Serve ONNX models over the Open Inference Protocol.")
     .addOption(
@@ -96,7 +113,8 @@ export function serveCommand(): Command {
         "WEIR_DRAIN_MS",
       ),
     )
-    .action(async ({ logDir, ...rest }: Options) => {
-      await serve({ ...rest, logDirectory: logDir });
+    .action(async ({ logDir, modelKey, ...rest }: Options) => {
+      const modelKeys = [modelKey].flat();
+      await serve({ ...rest, modelKeys, logDirectory: logDir });
     });
 }

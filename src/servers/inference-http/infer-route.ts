@@ -37,7 +37,7 @@ export function inferRoute(app: FastifyInstance, options: Options): void {
     });
     return reply.headers(answer.headers).send(answer.body);
   };
-  for (const path of modelPaths("/infer")) serveOnly(app, "POST", path, handler);
+  for (const path of modelPaths("/infer")) serveOnly(app, ["POST"], path, handler);
 }
 
 function headerOf(request: FastifyRequest, name: string): string | undefined {

@@ -3,16 +3,20 @@ import { fastify } from "fastify";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Logger } from "pino";
 import type { Infer } from "../../app/infer.js";
+import type { ModelRepository } from "../../app/model-repository.js";
 import type { ServedModels } from "../../app/served-models.js";
 import type { Clock } from "../../app/ports.js";
 import { ServiceError } from "../../core/error.js";
 import { parseHostPort } from "../../core/host-port.js";
 import type { ByteBudget } from "../../core/serving/byte-budget.js";
+import type { ServingStatistics } from "../../core/serving/statistics.js";
 import { answerClientError, answerError } from "./errors.js";
 import { compressReply } from "./compress-reply.js";
 import { inferRoute } from "./infer-route.js";
 import { metadataRoutes } from "./metadata-routes.js";
+import { modelRoutes } from "./model-routes.js";
 import { OpenRequests } from "./open-requests.js";
+import { repositoryRoutes } from "./repository-routes.js";
 import { readBody } from "./read-body.js";
 import type { BodyLimits } from "./read-body.js";
 
@@ -21,6 +25,8 @@ export type InferenceHttpOptions = BodyLimits & {
   readonly address: string;
   readonly models: ServedModels;
   readonly infer: Infer;
+  readonly repository: ModelRepository;
+  readonly statistics: ServingStatistics;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly serverVersion: string;
@@ -88,6 +94,8 @@ export function inferenceHttpApp(options: Omit<InferenceHttpOptions, "address">)
   const arrivedAtMs = takeBodies(app, options);
   writeReplies(app, options.models);
   metadataRoutes(app, options);
+  modelRoutes(app, options);
+  repositoryRoutes(app, options.repository);
   inferRoute(app, { ...options, arrivedAtMs });
   return app;
 }
@@ -104,7 +112,9 @@ function takeBodies(app: FastifyInstance, options: Omit<InferenceHttpOptions, "a
     arrivals.set(request, clock.monotonicMs());
     const lease = budget.open();
     leases.set(request, lease);
-    reply.raw.once("close", lease.release);
+    reply.raw.once("close", () => {
+      lease.release();
+    });
     done();
   });
   app.removeAllContentTypeParsers();

@@ -7,7 +7,14 @@ const HEAD = { apiVersion: "weir.dev/v1", kind: "Model" };
 test("two lines are a whole manifest: everything else has a default", () => {
   expect(ModelManifest.parse(HEAD)).toEqual({
     ...HEAD,
-    ...{ versions: {}, versionLabels: {}, maxBatchSize: 1, maxQueueDelayMs: 0, maxQueued: 512, instances: 1 },
+    ...{
+      versions: {},
+      versionLabels: {},
+      maxBatchSize: 1,
+      maxQueueDelayMs: 0,
+      maxQueued: 512,
+      instances: 1,
+    },
     ...{ executionProviders: ["cpu"], warmUp: { runs: 1, shapes: {} }, labels: [] },
   });
 });
