@@ -75,7 +75,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const runtime = onnxModelRuntime({ timer: afterMs, logger, publicKeys });
   const { repository: root, modelControl: control } = options;
   // Opened before the models are, so that no change falls between.
-  const watch = control === "poll" ? await openRepositoryWatch(root) : undefined;
+  const watch = control === "poll" ? await openRepositoryWatch(root, afterMs) : undefined;
   const models = new ServedModels(await runtime.load(root), {
     ...{ clock: systemClock, timer: afterMs, metrics },
   });
@@ -120,6 +120,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     const line = { ready: true, http: http.address, admin: admin.address };
     process.stdout.write(`${JSON.stringify(line)}\n`);
   } catch (error) {
+    watch?.close();
     await closeInOrder(closers);
     throw error;
   }

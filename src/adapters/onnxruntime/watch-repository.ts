@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { Timer } from "../../app/model-ports.js";
 import { fileIdentity, filesIn } from "./fingerprint.js";
 import { modelNames } from "./read-repository.js";
 
@@ -22,13 +23,10 @@ const ABSENT = "";
  * folders. A model is told of once its files have the same sizes and times on two looks, so that
  * one that is still being copied is left alone.
  */
-export async function openRepositoryWatch(
-  root: string,
-  intervalMs = POLL_INTERVAL_MS,
-): Promise<RepositoryWatch> {
+export async function openRepositoryWatch(root: string, timer: Timer): Promise<RepositoryWatch> {
   const told = await identities(root);
   let seen: ReadonlyMap<string, string> = told;
-  let timer: NodeJS.Timeout | undefined;
+  let cancel: () => void = () => undefined;
   let isOpen = true;
   const poll = async (events: RepositoryEvents) => {
     const now = await identities(root);
@@ -46,18 +44,17 @@ export async function openRepositoryWatch(
     seen = now;
   };
   const schedule = (events: RepositoryEvents) => {
-    timer = setTimeout(() => {
+    cancel = timer(POLL_INTERVAL_MS, () => {
       void poll(events).finally(() => {
         if (isOpen) schedule(events);
       });
-    }, intervalMs);
-    timer.unref();
+    });
   };
   return {
     start: schedule,
     close: () => {
       isOpen = false;
-      clearTimeout(timer);
+      cancel();
     },
   };
 }
