@@ -127,13 +127,10 @@ export const ModelManifest = z
       .prefault({})
       .meta({ description: "What is run before the version counts as ready." }),
     pipeline: PipelineFile.optional(),
-    labels: z
-      .array(z.string())
-      .default([])
-      .meta({
-        description:
-          "Names of the classes, by index: for the classification extension and the pipeline.",
-      }),
+    labels: z.array(z.string()).default([]).meta({
+      description:
+        "Names of the classes, by index: for the classification extension and the pipeline.",
+    }),
   })
   .meta({ title: "Model", description: "How the versions of one model are served." });
 export type ModelManifest = z.infer<typeof ModelManifest>;
