@@ -41,7 +41,7 @@ type Limit = { readonly bytes: number; readonly text: string };
 function limitOf({ headers }: IncomingMessage, limits: BodyLimits): Limit {
   const { maxBodyBytes, maxJsonBytes } = limits;
   const hasBinary = headers["inference-header-content-length"] !== undefined;
-  return hasBinary || !isJson(headers["content-type"])
+  return hasBinary || !isJson(headers["content-type"]) || maxBodyBytes < maxJsonBytes
     ? { bytes: maxBodyBytes, text: `${maxBodyBytes} bytes (--max-body-bytes)` }
     : {
         bytes: maxJsonBytes,

@@ -28,6 +28,7 @@ test.each([
   ["a path as pipeline", { pipeline: "../evil.js" }, /without a path/],
   ["an unknown key", { maxBatch: 3 }, /maxBatch/],
   ["a short checksum", { versions: { 1: { sha256: "ab" } } }, /64 lower-case/],
+  ["a signature of another size", { versions: { 1: { signature: "YWJj" } } }, /64 bytes/],
   ["no batch", { maxBatchSize: 0 }, />=1/],
 ])("%s is refused", (_name, over, message) => {
   const parsed = ModelManifest.safeParse({ ...HEAD, ...over });
