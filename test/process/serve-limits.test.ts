@@ -35,7 +35,7 @@ async function answerTo(bytes: string): Promise<string> {
 test.each([
   ["headers", "POST /v2/models/echo/infer HTTP/1.1\r\nhost: a\r\nx-a"],
   ["a body", "POST /v2/models/echo/infer HTTP/1.1\r\nhost: a\r\ncontent-length: 999\r\n\r\n{"],
-])("%s that never end are answered 408, and the connection ends", async (_name, bytes) => {
+])("%s without end: the answer is 408, and the connection ends", async (_name, bytes) => {
   const startedAtMs = performance.now();
   const answer = await answerTo(bytes);
   expect(performance.now() - startedAtMs).toBeLessThan(5000);

@@ -43,6 +43,14 @@ describe("metadata and health", () => {
     expect([response.statusCode, response.json()]).toEqual([200, body]);
   });
 
+  test.each(["/v2/health/live", "/v2/models/echo/config", "/v2/repository/index"])(
+    "HEAD %s",
+    async (url) => {
+      const response = await app.inject({ method: "HEAD", url });
+      expect([response.statusCode, response.payload]).toEqual([200, ""]);
+    },
+  );
+
   test("while draining readiness is 503, live stays 200, and answers close the connection", async () => {
     models.startDraining();
     const ready = await app.inject("/v2/health/ready");
