@@ -11,6 +11,7 @@ type StartOptions = {
   readonly logDirectory?: string;
   readonly drainMs?: number;
   readonly env?: Readonly<Record<string, string>>;
+  readonly flags?: readonly string[];
 };
 
 export type ServeProcess = {
@@ -25,10 +26,11 @@ export type ServeProcess = {
 
 /** Starts the built server on free ports; rejects with its log when it ends before it is ready. */
 export async function startServe(options: StartOptions): Promise<ServeProcess> {
-  const { repository, logDirectory, drainMs = 0 } = options;
+  const { repository, logDirectory, drainMs = 0, flags = [] } = options;
   const args = [
     ...["serve", "-r", repository, "--drain-ms", String(drainMs)],
     ...["--http-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"],
+    ...flags,
     ...(logDirectory === undefined ? [] : ["--log-dir", logDirectory]),
   ];
   const child = spawn(process.execPath, [CLI, ...args], {
