@@ -1,15 +1,16 @@
 import { execFile, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { copyFile, mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { copyFile, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { promisify } from "node:util";
 import {
   cacheDirectory,
   exists,
+  inScratchFolder,
   renameUnlessThere,
-} from "../../../src/adapters/toolchain/python-package.js";
+} from "../../../src/adapters/toolchain/cache.js";
 
 const MODULE = join(import.meta.dirname, "../../../tools/istio");
 const ISTIO = "1.31.0";
@@ -37,15 +38,11 @@ export async function istioTools(
   const parent = join(cacheDirectory(), "istio");
   const folder = join(parent, `${ISTIO}-${key.slice(0, 16)}`);
   if (!(await exists(folder))) {
-    await mkdir(parent, { recursive: true });
     await requireGo();
-    const scratch = await mkdtemp(join(parent, ".partial-"));
-    try {
+    await inScratchFolder(parent, async (scratch) => {
       await build(scratch, onProgress);
       await renameUnlessThere(scratch, folder);
-    } finally {
-      await rm(scratch, { recursive: true, force: true });
-    }
+    });
   }
   return {
     istioctl: join(folder, "istioctl"),
