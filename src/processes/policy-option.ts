@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { Option } from "commander";
-import { loadPolicy } from "../adapters/policy-file/load-policy.js";
+import { loadPolicy, type Demands } from "../adapters/policy-file/load-policy.js";
 import type { CompiledPolicy } from "../core/policy/compiled-policy.js";
 import type { Policy } from "../schema/policy.js";
 import { EXIT, ExitError } from "./exit.js";
@@ -64,8 +64,9 @@ async function readKey(name: string, file: string): Promise<Uint8Array> {
 export async function requirePolicy(
   file: string,
   keys: ReadonlyMap<string, Uint8Array> = new Map(),
+  demands?: Demands,
 ): Promise<CompiledPolicy> {
-  const loaded = await loadPolicy(file, keys);
+  const loaded = await loadPolicy(file, keys, demands);
   if (loaded.kind === "refused") {
     throw new ExitError(EXIT.badConfiguration, loaded.mistakes.join("\n"));
   }

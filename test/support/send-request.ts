@@ -11,13 +11,14 @@ export function sendRequest(
   port: number,
   path: string,
   options: {
+    readonly host?: string;
     readonly method?: string;
     readonly headers?: Readonly<Record<string, string | readonly string[]>>;
     readonly body?: string;
   } = {},
 ): Promise<Sent> {
   return new Promise((resolve, reject) => {
-    const { method = "POST", headers = {}, body } = options;
+    const { host = "127.0.0.1", method = "POST", headers = {}, body } = options;
     const mutable = Object.fromEntries(
       Object.entries(headers).map(([name, value]) => [
         name,
@@ -25,7 +26,7 @@ export function sendRequest(
       ]),
     );
     const outgoing = request(
-      { host: "127.0.0.1", port, path, method, headers: mutable, agent: false },
+      { host, port, path, method, headers: mutable, agent: false },
       (response) => {
         let text = "";
         response.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));

@@ -4,7 +4,7 @@ import { expressionIssues } from "../../core/policy/expression-issues.js";
 import { compilePolicy } from "../../core/policy/compile-policy.js";
 import type { CompiledPolicy } from "../../core/policy/compiled-policy.js";
 import { policyWarnings } from "../../core/policy/policy-warnings.js";
-import { API_VERSION } from "../../schema/policy.js";
+import { API_VERSION, type Policy } from "../../schema/policy.js";
 import type { PolicyIssue } from "../../schema/policy-issue.js";
 import { validatePolicy } from "../../schema/validate-policy.js";
 import { issueLines } from "../yaml/issue-lines.js";
@@ -30,14 +30,21 @@ export type RefusedPolicy = {
   readonly mistakes: readonly string[];
 };
 
+/** What a use of the policy asks of it beyond being valid. */
+export type Demands = (policy: Policy) => readonly PolicyIssue[];
+const NO_DEMANDS: Demands = () => [];
+
 /** Reads, validates and compiles a policy file; never throws for what the file holds. */
 export async function loadPolicy(
   file: string,
   overrideKeys: ReadonlyMap<string, Uint8Array> = new Map(),
+  demands: Demands = NO_DEMANDS,
 ): Promise<LoadedPolicy> {
   try {
     const read = await readLimited(file);
-    return "text" in read ? parsePolicy(file, read.text, overrideKeys) : refused([read.mistake]);
+    return "text" in read
+      ? parsePolicy(file, read.text, overrideKeys, demands)
+      : refused([read.mistake]);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     return refused([`${file}: cannot be read: ${why}`]);
@@ -68,6 +75,7 @@ export function parsePolicy(
   file: string,
   text: string,
   overrideKeys: ReadonlyMap<string, Uint8Array> = new Map(),
+  demands: Demands = NO_DEMANDS,
 ): LoadedPolicy {
   const document = readYaml(file, text);
   if (document.issues.length > 0) return refused(document.issues);
@@ -83,6 +91,8 @@ export function parsePolicy(
   }
   const compiled = compilePolicy(validated.policy, overrideKeys);
   if ("issues" in compiled) return refused(lines(compiled.issues));
+  const unmet = demands(validated.policy);
+  if (unmet.length > 0) return refused(lines(unmet));
   return {
     kind: "loaded",
     policy: compiled.policy,

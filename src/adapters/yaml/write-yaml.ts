@@ -16,8 +16,29 @@ const LINE_WIDTH = 100;
 const MAX_FLOW_LENGTH = 84;
 
 /** Writes a rendered document as YAML; the same document always gives the same text. */
-export function writeYaml({ header, root, comments }: RenderedDocument): string {
-  const document = new Document(root, { aliasDuplicateObjects: false });
+export function writeYaml(rendered: RenderedDocument): string {
+  return textOf(rendered, new Document(rendered.root, { aliasDuplicateObjects: false }));
+}
+
+/**
+ * Writes documents for the parser of kubectl and istioctl, which reads YAML 1.1: there `no` is a
+ * boolean, and a plain text may not begin with a colon.
+ */
+export function writeKubernetesYaml(documents: readonly RenderedDocument[]): string {
+  return documents.map(kubernetesYaml).join("---\n");
+}
+
+function kubernetesYaml(rendered: RenderedDocument): string {
+  const document = new Document(rendered.root, { aliasDuplicateObjects: false, version: "1.1" });
+  visit(document, {
+    Scalar(_, node) {
+      if (typeof node.value === "string" && node.value.startsWith(":")) node.type = "QUOTE_DOUBLE";
+    },
+  });
+  return textOf(rendered, document);
+}
+
+function textOf({ header, comments }: RenderedDocument, document: Document): string {
   for (const comment of comments) placeComment(document, comment);
   compact(document);
   const lines = header.map((line) => `# ${line}`.trimEnd());

@@ -1,99 +1,75 @@
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Command, Option } from "commander";
-import { writeYaml } from "../../adapters/yaml/write-yaml.js";
-import { ENVOY_DEFAULTS } from "../../core/render/envoy/options.js";
-import { parseHostPort } from "../../core/host-port.js";
-import type { EnvoyOptions, ExtProcEndpoint } from "../../core/render/envoy/options.js";
+import { writeKubernetesYaml, writeYaml } from "../../adapters/yaml/write-yaml.js";
 import { renderEnvoy } from "../../core/render/envoy/render-envoy.js";
+import { istioIssues } from "../../core/render/istio/istio-issues.js";
+import { renderIstio } from "../../core/render/istio/render-istio.js";
 import { EXIT, ExitError } from "../exit.js";
 import { requirePolicy } from "../policy-option.js";
+import {
+  envoyFlags,
+  envoyOptions,
+  istioFlags,
+  istioOptions,
+  sharedFlags,
+  type EnvoyFlags,
+  type IstioFlags,
+  type SharedFlags,
+} from "./render-flags.js";
 
-type Options = {
-  readonly output?: string;
-  readonly listener: string;
-  readonly admin: string;
-  readonly extproc: readonly string[];
-  readonly failureMode: "open" | "closed";
-  readonly messageTimeoutMs: string;
-  readonly gracefulClose: boolean;
-  readonly accessLog?: string;
-  readonly passthrough?: string;
-};
-
-const address = ({ host, port }: { readonly host: string; readonly port: number }) =>
-  `${host}:${port}`;
+type Target = "envoy" | "istio";
+type Flags = SharedFlags &
+  EnvoyFlags &
+  IstioFlags & { readonly target: Target; readonly output?: string };
 
 export function renderCommand(): Command {
-  return new Command("render")
+  const flags = { shared: sharedFlags(), envoy: envoyFlags(), istio: istioFlags() };
+  const command = new Command("render")
     .description("Write the mesh configuration for a policy.")
     .argument("<policy>", "policy file")
     .addOption(
-      new Option("--target <mesh>", "what to render for").choices(["envoy"]).makeOptionMandatory(),
+      new Option("--target <mesh>", "what to render for")
+        .choices(["envoy", "istio"] satisfies Target[])
+        .makeOptionMandatory(),
     )
-    .option("-o, --output <dir>", "folder for the files; default: standard output")
-    .option("--listener <host:port>", "where clients connect", address(ENVOY_DEFAULTS.listener))
-    .option("--admin <host:port>", "Envoy's admin interface", address(ENVOY_DEFAULTS.admin))
-    .option(
-      "--extproc <address...>",
-      "HOST:PORT or unix:/PATH of every weir extproc",
-      ENVOY_DEFAULTS.extproc.map(address),
-    )
-    .addOption(
-      new Option("--failure-mode <mode>", "when extproc fails: default version, or 503")
-        .choices(["open", "closed"])
-        .default(ENVOY_DEFAULTS.failureMode),
-    )
-    .option(
-      "--message-timeout-ms <ms>",
-      "how long a request waits for its decision",
-      String(ENVOY_DEFAULTS.messageTimeoutMs),
-    )
-    .option(
-      "--graceful-close",
-      "end side streams without a reset: cheaper, for Envoy 1.39.3 and newer only",
-      ENVOY_DEFAULTS.gracefulClose,
-    )
-    .option("--no-graceful-close", "reset side streams, which every Envoy can (default)")
-    .option("--access-log <file>", "file for the access log; default: Envoy's standard output")
-    .option("--passthrough <host:port>", "where requests go that belong to no model; default: 404")
-    .action(async (file: string, options: Options) => {
-      const policy = await requirePolicy(file);
-      const document = renderEnvoy(policy.source, {
-        ...envoyOptions(options),
-        headersRead: policy.headersRead,
-      });
-      await write(options.output, "envoy.yaml", writeYaml(document));
-    });
+    .option("-o, --output <dir>", "folder for the file; default: standard output");
+  for (const flag of Object.values(flags).flat()) command.addOption(flag);
+  return command.action(async (file: string, given: Flags) => {
+    refuseFlagsOf(given.target === "envoy" ? "istio" : "envoy", flags, command);
+    await write(given.output, `${given.target}.yaml`, await RENDER[given.target](file, given));
+  });
 }
 
-function envoyOptions(options: Options): EnvoyOptions {
-  const messageTimeoutMs = Number(options.messageTimeoutMs);
-  if (!Number.isInteger(messageTimeoutMs) || messageTimeoutMs < 1) {
+const RENDER: Readonly<Record<Target, (file: string, flags: Flags) => Promise<string>>> = {
+  envoy: async (file, flags) => {
+    const options = envoyOptions(flags);
+    const { source, headersRead } = await requirePolicy(file);
+    return writeYaml(renderEnvoy(source, { ...options, headersRead }));
+  },
+  istio: async (file, flags) => {
+    const options = istioOptions(flags);
+    const demands = (policy: Parameters<typeof istioIssues>[0]) => istioIssues(policy, options);
+    const { source, headersRead } = await requirePolicy(file, new Map(), demands);
+    return writeKubernetesYaml(renderIstio(source, { ...options, headersRead }));
+  },
+};
+
+/** A flag without effect would be a setting that somebody believes in. */
+function refuseFlagsOf(
+  other: Target,
+  flags: Readonly<Record<Target, readonly Option[]>>,
+  command: Command,
+): void {
+  const given = flags[other].find(
+    (flag) => command.getOptionValueSource(flag.attributeName()) === "cli",
+  );
+  if (given !== undefined) {
     throw new ExitError(
       EXIT.badConfiguration,
-      `--message-timeout-ms ${options.messageTimeoutMs}: give a whole number of milliseconds above 0`,
+      `${given.long ?? given.flags} is for --target ${other}: leave it out`,
     );
   }
-  return {
-    ...ENVOY_DEFAULTS,
-    listener: parseHostPort("--listener", options.listener),
-    admin: parseHostPort("--admin", options.admin),
-    extproc: options.extproc.map(endpoint),
-    failureMode: options.failureMode,
-    messageTimeoutMs,
-    gracefulClose: options.gracefulClose,
-    ...(options.accessLog === undefined ? {} : { accessLogFile: options.accessLog }),
-    ...(options.passthrough === undefined
-      ? {}
-      : { passthrough: parseHostPort("--passthrough", options.passthrough) }),
-  };
-}
-
-function endpoint(text: string): ExtProcEndpoint {
-  return text.startsWith("unix:")
-    ? { kind: "unix", path: text.slice("unix:".length) }
-    : { kind: "tcp", ...parseHostPort("--extproc", text) };
 }
 
 /** Complete or absent: a reader never sees half a file. */

@@ -1,11 +1,11 @@
 import { HEADER, METADATA_NAMESPACE } from "../../../schema/headers.js";
 import { why, type Tree } from "../rendered-document.js";
+import { EXT_PROC_FILTER } from "./ext-proc-filter.js";
 import { typed } from "./protobuf.js";
 
 const request = (header: string) => `%REQ(${header.toUpperCase()})%`;
-const extProc = (field: string) => `%FILTER_STATE(envoy.filters.http.ext_proc:FIELD:${field})%`;
 
-const FIELDS = {
+const fields = (extProcFilter: string) => ({
   time: "%START_TIME%",
   method: "%REQ(:METHOD)%",
   host: "%REQ(:AUTHORITY)%",
@@ -22,15 +22,23 @@ const FIELDS = {
   decision: `%DYNAMIC_METADATA(${METADATA_NAMESPACE}:decision)%`,
   version: request(HEADER.version),
   shadow: request(HEADER.shadowCluster),
-  extproc_status: extProc("request_header_call_status"),
-  extproc_latency_us: extProc("request_header_latency_us"),
-};
+  extproc_status: `%FILTER_STATE(${extProcFilter}:FIELD:request_header_call_status)%`,
+  extproc_latency_us: `%FILTER_STATE(${extProcFilter}:FIELD:request_header_latency_us)%`,
+});
+
+type AccessLog = { readonly name: string; readonly typed_config: Tree };
 
 /** One JSON line per request; paths without the query, which may hold personal data. */
-export function accessLog(file: string | undefined): Tree {
+export function accessLog(
+  file: string | undefined,
+  extProcFilter: string = EXT_PROC_FILTER,
+): AccessLog {
   const format = {
     log_format: {
-      json_format: why("No decision and an extproc_status above 0: the default served.", FIELDS),
+      json_format: why(
+        "No decision and an extproc_status above 0: the default served.",
+        fields(extProcFilter),
+      ),
     },
   };
   return file === undefined

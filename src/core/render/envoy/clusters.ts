@@ -9,9 +9,9 @@ import type { HostPort } from "../../host-port.js";
 import { isIpAddress, socketAddress, typed } from "./protobuf.js";
 
 /** Far above any load: pods refuse what they cannot serve, and Envoy's 1024 would refuse before. */
-const UNBOUNDED = 1_000_000;
+export const UNBOUNDED = 1_000_000;
 /** Copies per shadow in flight, and as many waiting for a connection: what a hung shadow holds. */
-const MAX_SHADOWS_IN_FLIGHT = 256;
+export const MAX_SHADOWS_IN_FLIGHT = 256;
 
 export function clusters(policy: Policy, options: EnvoyOptions): readonly Tree[] {
   return [
@@ -47,8 +47,11 @@ type HttpVersion = "http1" | "http2" | "asDownstream";
  * primaries only: Envoy sends mirrors of HTTP/2 requests as HTTP/1.1 then.
  */
 function httpVersion(model: Model): HttpVersion {
-  const grpcService = /^\/([A-Za-z_]\w*\.)+[A-Za-z_]\w*(\/|$)/;
-  return grpcService.test(model.match.pathPrefix) ? "http2" : "http1";
+  return speaksGrpc(model) ? "http2" : "http1";
+}
+
+export function speaksGrpc(model: Pick<Model, "match">): boolean {
+  return /^\/([A-Za-z_]\w*\.)+[A-Za-z_]\w*(\/|$)/.test(model.match.pathPrefix);
 }
 
 const HTTP_VERSION: Readonly<Record<HttpVersion, { readonly [key: string]: Tree }>> = {

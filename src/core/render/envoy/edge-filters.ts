@@ -1,6 +1,6 @@
 import { HEADER, METADATA_NAMESPACE, SET_BY_WEIR, WEIR_PREFIX } from "../../../schema/headers.js";
 import { why, type Tree } from "../rendered-document.js";
-import { typed } from "./protobuf.js";
+import { typed, type HttpFilter } from "./protobuf.js";
 
 const ASIDE = "weir-aside-";
 
@@ -59,7 +59,7 @@ function copy(from: string, to: string): Tree {
 }
 
 /** Tells the client what extproc wants told, without asking it a second time. */
-export function responseHeaders(): Tree {
+export function responseHeaders(): HttpFilter {
   return {
     name: "envoy.filters.http.header_mutation",
     typed_config: typed("envoy.extensions.filters.http.header_mutation.v3.HeaderMutation", {
@@ -78,12 +78,14 @@ export function responseHeaders(): Tree {
   };
 }
 
+export const LOCAL_RATE_LIMIT = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit";
+
 /** A net under everything else, per Envoy and for all callers together. */
-export function coarseLimit(requestsPerSecond: number): Tree {
+export function coarseLimit(requestsPerSecond: number): HttpFilter {
   const always = { default_value: { numerator: 100, denominator: "HUNDRED" } };
   return {
     name: "envoy.filters.http.local_ratelimit",
-    typed_config: typed("envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit", {
+    typed_config: typed(LOCAL_RATE_LIMIT, {
       stat_prefix: "weir_net",
       token_bucket: why("A net for when extproc is down: per Envoy, all callers together.", {
         max_tokens: requestsPerSecond,

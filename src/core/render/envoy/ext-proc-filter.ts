@@ -1,9 +1,8 @@
 import { HEADER, METADATA_NAMESPACE, WEIR_PREFIX } from "../../../schema/headers.js";
 import type { Policy } from "../../../schema/policy.js";
 import { why, type Tree } from "../rendered-document.js";
-import { EXTPROC_CLUSTER } from "./names.js";
 import type { EnvoyOptions } from "./options.js";
-import { seconds, typed } from "./protobuf.js";
+import { seconds, typed, type HttpFilter } from "./protobuf.js";
 
 export const EXT_PROC_FILTER = "envoy.filters.http.ext_proc";
 const PACKAGE = "envoy.extensions.filters.http.ext_proc.v3";
@@ -26,12 +25,19 @@ const ANSWER_HEADERS = [
   "content-type",
 ];
 
-export function extProcFilter(policy: Policy, options: EnvoyOptions): Tree {
+type ExtProcOptions = Pick<EnvoyOptions, "failureMode" | "messageTimeoutMs" | "headersRead">;
+
+/** @param target  the cluster of the external processors, and the name they go by there */
+export function extProcFilter(
+  policy: Policy,
+  options: ExtProcOptions,
+  target: { readonly cluster_name: string; readonly authority?: Tree },
+): HttpFilter {
   return {
     name: EXT_PROC_FILTER,
     typed_config: typed(`${PACKAGE}.ExternalProcessor`, {
       stat_prefix: "weir",
-      grpc_service: grpcService(),
+      grpc_service: grpcService(target),
       ...failureMode(options.failureMode),
       message_timeout: why(
         "Bounds what a slow extproc costs a request; Envoy's 200ms is an age for inference.",
@@ -75,9 +81,14 @@ export function extProcOff(): Tree {
   };
 }
 
-function grpcService(): Tree {
+/** Per-route: switches on a filter that the listener has switched off. */
+export function extProcOn(): Tree {
+  return typed(`${PACKAGE}.ExtProcPerRoute`, { overrides: {} });
+}
+
+function grpcService(target: { readonly [key: string]: Tree }): Tree {
   return {
-    envoy_grpc: { cluster_name: EXTPROC_CLUSTER },
+    envoy_grpc: target,
     retry_policy: why(
       "Opening the side stream is retried: HTTP/2 connections may close under it at any time.",
       {

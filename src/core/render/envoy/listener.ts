@@ -3,6 +3,7 @@ import { why, type Tree } from "../rendered-document.js";
 import { accessLog } from "./access-log.js";
 import { coarseLimit, responseHeaders, withoutForgedHeaders } from "./edge-filters.js";
 import { extProcFilter } from "./ext-proc-filter.js";
+import { EXTPROC_CLUSTER } from "./names.js";
 import type { EnvoyOptions } from "./options.js";
 import { socketAddress, typed } from "./protobuf.js";
 import { routeConfig } from "./routes.js";
@@ -71,7 +72,7 @@ function httpFilters(policy: Policy, options: EnvoyOptions): readonly Tree[] {
   return [
     why(
       "Before any filter with per-route settings: those would be taken from the route before the decision.",
-      extProcFilter(policy, options),
+      extProcFilter(policy, options, { cluster_name: EXTPROC_CLUSTER }),
     ),
     responseHeaders(),
     ...(options.maxRequestsPerSecond === null ? [] : [coarseLimit(options.maxRequestsPerSecond)]),

@@ -14,6 +14,8 @@ export function typed(
   return { "@type": `type.googleapis.com/${type}`, ...fields };
 }
 
+export type HttpFilter = { readonly name: string; readonly typed_config: Tree };
+
 export function socketAddress({ host, port }: HostPort): Tree {
   return { socket_address: { address: host, port_value: port } };
 }

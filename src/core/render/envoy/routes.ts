@@ -36,8 +36,8 @@ function virtualHost(host: string, policy: Policy, options: EnvoyOptions): Tree 
   };
 }
 
-/** The first match wins in Envoy, so the longest prefix comes first, as in routing/match-model.ts. */
-function modelsOf(host: string, models: readonly Model[]): readonly Model[] {
+/** The first match wins, so the longest prefix comes first, as in routing/match-model.ts. */
+export function modelsOf(host: string, models: readonly Model[]): readonly Model[] {
   return models
     .filter((model) => model.match.hosts.some((pattern) => covers(pattern, host)))
     .sort((a, b) => b.match.pathPrefix.length - a.match.pathPrefix.length);
@@ -96,7 +96,7 @@ function retryPolicy(retries: Model["retries"]): Tree | undefined {
   };
 }
 
-function mirror(): Tree {
+export function mirror(): Tree {
   return why(
     "extproc chooses per unit; no header, no copy. A runtime_fraction draws per request.",
     {

@@ -1,0 +1,117 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { stringify } from "yaml";
+import { eventually } from "../envoy-process.js";
+import { freePorts, startChild } from "./child.js";
+import type { IstioTools } from "./istio-tools.js";
+import { startKubeStub, type KubeObject } from "./kube-stub.js";
+import { startTokenIssuer } from "./service-account-tokens.js";
+
+export type ControlPlane = {
+  /** Where agents ask for certificates and configuration. */
+  readonly port: number;
+  readonly rootCertificate: string;
+  readonly mint: (namespace: string, serviceAccount: string) => string;
+  /** Samples of istiod's own metrics whose name begins so. */
+  readonly metrics: (prefix: string) => Promise<readonly string[]>;
+  readonly output: () => string;
+  readonly stop: () => Promise<void>;
+};
+
+/**
+ * A real istiod. Services, endpoints and pods come from a stub of the API server; Istio's own
+ * resources from files, which it follows.
+ */
+export async function startControlPlane(
+  tools: IstioTools,
+  folder: string,
+  config: { readonly files: string; readonly objects: readonly KubeObject[] },
+): Promise<ControlPlane> {
+  const stub = await startKubeStub(config.objects);
+  const issuer = await startTokenIssuer();
+  await mkdir(folder, { recursive: true });
+  const ports = await freePorts(6);
+  const [http = 0, grpc = 0, secureGrpc = 0, monitoring = 0, https = 0, control = 0] = ports;
+  const meshFile = join(folder, "mesh.yaml");
+  const kubeconfig = join(folder, "kubeconfig.yaml");
+  await writeFile(meshFile, stringify(meshConfig(secureGrpc)));
+  await writeFile(kubeconfig, stringify(kubeconfigFor(stub.url)));
+  const on = (port: number) => `127.0.0.1:${port}`;
+  const child = startChild(
+    tools.pilotDiscovery,
+    [
+      ...["discovery", "--registries=Kubernetes", "--kubeconfig", kubeconfig],
+      ...["--configDir", config.files, "--meshConfig", meshFile],
+      ...["--clusterID", "Kubernetes", "--namespace", "istio-system"],
+      ...["--httpAddr", on(http), "--grpcAddr", on(grpc), "--secureGRPCAddr", on(secureGrpc)],
+      ...["--monitoringAddr", on(monitoring), "--httpsAddr", on(https)],
+      ...["--ctrlz_port", String(control)],
+    ],
+    {
+      cwd: folder,
+      env: {
+        ...WITHOUT_ISTIO_EXTENSIONS,
+        ...{ POD_NAME: "istiod", POD_NAMESPACE: "istio-system", CLUSTER_ID: "Kubernetes" },
+        ...{ PILOT_CERT_PROVIDER: "istiod", JWT_RULE: issuer.jwtRule },
+        ...{ PILOT_ENABLE_GATEWAY_API: "false", PILOT_ENABLE_AMBIENT: "false" },
+        PILOT_ENABLE_WORKLOAD_ENTRY_AUTOREGISTRATION: "false",
+      },
+    },
+  );
+  const stop = async () => {
+    await child.stop();
+    await Promise.all([stub.close(), issuer.close()]);
+  };
+  try {
+    const rootCertificate = await eventually("istiod to be ready", async () => {
+      child.mustRun();
+      const ready = await fetch(`http://${on(http)}/ready`).then(
+        ({ ok }) => ok,
+        () => false,
+      );
+      const map = stub.get("ConfigMap", "istio-system", "istio-ca-root-cert");
+      return ready
+        ? (map?.["data"] as Record<string, string> | undefined)?.["root-cert.pem"]
+        : undefined;
+    });
+    return {
+      ...{ port: secureGrpc, rootCertificate, mint: issuer.mint, output: child.output, stop },
+      metrics: async (prefix) => {
+        const response = await fetch(`http://${on(monitoring)}/metrics`);
+        return (await response.text()).split("\n").filter((line) => line.startsWith(prefix));
+      },
+    };
+  } catch (error) {
+    await stop();
+    throw new Error(`${String(error)}\n${child.output()}`, { cause: error });
+  }
+}
+
+/** The public Envoy has none of Istio's own filters. */
+const WITHOUT_ISTIO_EXTENSIONS = {
+  PILOT_ENABLE_METADATA_EXCHANGE: "false",
+  PILOT_ENABLE_ALPN_FILTER: "false",
+  PILOT_DISABLE_MX_ALPN: "true",
+};
+
+function meshConfig(port: number) {
+  return {
+    trustDomain: "cluster.local",
+    rootNamespace: "istio-system",
+    enablePrometheusMerge: false,
+    enableAutoMtls: true,
+    outboundTrafficPolicy: { mode: "REGISTRY_ONLY" },
+    defaultConfig: { discoveryAddress: `127.0.0.1:${port}` },
+  };
+}
+
+function kubeconfigFor(server: string) {
+  return {
+    apiVersion: "v1",
+    kind: "Config",
+    clusters: [{ name: "stub", cluster: { server } }],
+    users: [{ name: "stub", user: {} }],
+    contexts: [{ name: "stub", context: { cluster: "stub", user: "stub" } }],
+    "current-context": "stub",
+  };
+}
