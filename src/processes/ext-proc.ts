@@ -2,7 +2,6 @@ import closeWithGrace from "close-with-grace";
 import type { Logger } from "pino";
 import { Registry } from "prom-client";
 import { openJsonlLog } from "../adapters/event-log/jsonl-log.js";
-import { memoryLimitStore } from "../adapters/memory/limit-store.js";
 import { startTracing } from "../adapters/otel/start-tracing.js";
 import { watchPolicy } from "../adapters/policy-file/watch-policy.js";
 import { prometheusDecisionMetrics } from "../adapters/prometheus/decision-metrics.js";
@@ -22,6 +21,7 @@ import { policyRoutes } from "../servers/admin-http/policy-routes.js";
 import { serveAdmin } from "../servers/admin-http/server.js";
 import { serveExtProc } from "../servers/ext-proc/server.js";
 import { EXIT, ExitError } from "./exit.js";
+import { openLimitStore, type RedisOptions } from "./limit-store.js";
 
 export type ExtProcProcessOptions = {
   readonly policyFile: string;
@@ -33,6 +33,8 @@ export type ExtProcProcessOptions = {
   readonly logDirectory: string | undefined;
   readonly logLevel: LogLevel;
   readonly limitKeys: number;
+  /** Absent: limits are this replica's own. */
+  readonly redis: RedisOptions | undefined;
   readonly otlpEndpoint: string | undefined;
   readonly traceSampleRatio: number;
   readonly drainMs: number;
@@ -47,7 +49,10 @@ export async function runExtProc(options: ExtProcProcessOptions): Promise<void> 
   const random = systemRandom();
   const common = { logger, clock: systemClock };
   const { policy, health } = await watchPolicyAndHealth(options, registry, random, logger);
-  const limits = memoryLimitStore(options.limitKeys);
+  const limits = await openLimitStore({
+    ...{ redis: options.redis, limitKeys: options.limitKeys, random, registry, logger },
+    namespace: policy.current().name,
+  });
   const { logDirectory } = options;
   const log = logDirectory === undefined ? undefined : openLog(logDirectory, registry, logger);
   const tracing = startTracing({
@@ -81,7 +86,7 @@ export async function runExtProc(options: ExtProcProcessOptions): Promise<void> 
     metrics: prometheusExtProcMetrics(registry),
     ...{ drainMs: options.drainMs, finishMs: options.finishMs },
   }).catch(async (error: unknown) => {
-    await admin.close();
+    await Promise.all([limits.close(), admin.close()]);
     throw error;
   });
   state = "ready";
@@ -91,7 +96,7 @@ export async function runExtProc(options: ExtProcProcessOptions): Promise<void> 
     await server.drain();
     policy.close();
     health.close();
-    await Promise.all([log?.close(), tracing.close(), admin.close()]);
+    await Promise.all([limits.close(), log?.close(), tracing.close(), admin.close()]);
   });
   const line = { ready: true, grpc: server.address, admin: admin.address };
   process.stdout.write(`${JSON.stringify(line)}\n`);

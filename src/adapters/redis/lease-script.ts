@@ -90,16 +90,21 @@ export function readLeaseAnswer(reply: unknown): LeaseAnswer | undefined | null 
   return { granted, used, heldByOthers, retryAfterMs, recorded };
 }
 
-/** Who is there, by the time of the server. KEYS[1]: the replicas, by when they count as gone. */
+/**
+ * Who is there, by the time of the server; answers how many.
+ *
+ * KEYS[1]  the replicas, by the time at which they count as gone
+ * ARGV     replica, how long it counts as there, 1 to stay or 0 to leave
+ */
 export const REGISTER_SCRIPT = `
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000
 local live = tonumber(ARGV[2])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], now + 2 * live, '+inf')
-if live > 0 then
+if ARGV[3] == '1' then
   redis.call('ZADD', KEYS[1], now + live, ARGV[1])
-  redis.call('PEXPIRE', KEYS[1], live)
+  redis.call('PEXPIRE', KEYS[1], 2 * live)
 else
   redis.call('ZREM', KEYS[1], ARGV[1])
 end

@@ -68,10 +68,7 @@ const nameless = ({ periodMs }: CompiledLimit): Refusal => ({
 const isRefusal = ({ limit, standing }: Asked<Standing>) =>
   limit.enforce && standing.kind === "limited";
 
-function uncharged<Answer extends Standing>(
-  asked: Asked<Answer>,
-  ask: Ask<Answer>,
-): Asked<Answer> {
+function uncharged<Answer extends Standing>(asked: Asked<Answer>, ask: Ask<Answer>): Asked<Answer> {
   if (asked.taken === undefined) return asked;
   return { ...asked, standing: ask(asked.charge, asked.limit, 0), taken: undefined };
 }

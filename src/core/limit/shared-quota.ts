@@ -1,0 +1,115 @@
+import type { Standing } from "./charge-all.js";
+import type { LeaseAnswer, LeaseReport } from "./lease.js";
+import { LeasedQuota, type LeasedQuotaMeans } from "./leased-quota.js";
+import type { CompiledLimit } from "./limit.js";
+import { LocalShare } from "./local-share.js";
+
+export type Moment = LeasedQuotaMeans & {
+  /** The caller's clock, by which a local share is kept. */
+  readonly nowMs: number;
+  /** By which leases are kept: no clock that is set moves them. */
+  readonly monotonicMs: number;
+  /** Whether the store answers at all. */
+  readonly isUp: boolean;
+};
+
+/** Which rule a request was judged by: what it admits is charged there. */
+export type SharedStanding = Standing & {
+  readonly by: "lease" | "share" | "failure";
+  readonly tatMs?: number;
+};
+
+/** When to come back while a store is away and the limit says to refuse. */
+const REFUSED_RETRY_MS = 1000;
+
+/** A quota that replicas share: leased while the store answers, else as `onStoreFailure` says. */
+export class SharedQuota {
+  readonly lease: LeasedQuota;
+  readonly limitName: string;
+  #share: LocalShare | undefined;
+  #sharedSinceReport = 0;
+  #limit: CompiledLimit;
+
+  constructor(key: string, limit: CompiledLimit, spentBefore: number, monotonicMs: number) {
+    this.lease = new LeasedQuota(key, limit, spentBefore, monotonicMs);
+    this.limitName = limit.name;
+    this.#limit = limit;
+  }
+
+  adopt(limit: CompiledLimit): void {
+    if (this.#limit === limit) return;
+    this.#limit = limit;
+    this.lease.adopt(limit);
+  }
+
+  /** Changes nothing. */
+  ask(cost: number, now: Moment): SharedStanding {
+    if (!this.isFailing(now) || this.lease.covers(cost, now.monotonicMs)) {
+      return { ...this.lease.ask(cost, now.monotonicMs, now), by: "lease" };
+    }
+    const { onStoreFailure, burst } = this.#limit;
+    switch (onStoreFailure) {
+      case "local":
+        return { ...this.#shareAt(now).ask(this.#limit, cost, now.nowMs), by: "share" };
+      case "admit":
+        return { kind: "admitted", remaining: Math.floor(burst), resetAfterMs: 0, by: "failure" };
+      case "reject":
+        return {
+          kind: "limited",
+          ...{ retryAfterMs: REFUSED_RETRY_MS, remaining: 0, resetAfterMs: REFUSED_RETRY_MS },
+          by: "failure",
+        };
+    }
+  }
+
+  /** Charges what `ask` admitted; answers how much of it the store has to hear of. */
+  take(standing: SharedStanding, cost: number, now: Moment): number {
+    if (standing.by === "failure") return 0;
+    if (standing.by === "lease") {
+      this.lease.take(cost, now.monotonicMs);
+      this.#share?.raise(this.#limit, cost);
+    } else if (standing.tatMs !== undefined) {
+      this.#share ??= this.#shareAt(now);
+      this.#share.take({ tatMs: standing.tatMs });
+      this.#sharedSinceReport += cost;
+    }
+    return cost;
+  }
+
+  isFailing({ isUp, monotonicMs }: Moment): boolean {
+    return !isUp || this.#share !== undefined || this.lease.isFailing(monotonicMs);
+  }
+
+  /** Whether time alone can make a report due. */
+  isActive(monotonicMs: number): boolean {
+    return this.#share !== undefined || this.lease.isActive(monotonicMs);
+  }
+
+  isDue(now: Moment): boolean {
+    return this.lease.isDue(now.monotonicMs, now, this.#share !== undefined);
+  }
+
+  report(
+    now: Moment,
+    sender: { readonly replica: string; readonly sequence: number; readonly givesUp?: boolean },
+  ): LeaseReport {
+    const level = this.lease.levelAt(now.monotonicMs);
+    const spentAside = this.#share?.unreported(this.#limit, level, now.nowMs) ?? 0;
+    this.#sharedSinceReport = 0;
+    return this.lease.report(now.monotonicMs, now, { ...sender, spentAside });
+  }
+
+  /** The store answers again: what the share charged is reported, or is part of this answer. */
+  answered(answer: LeaseAnswer, monotonicMs: number): void {
+    this.lease.answered(answer, monotonicMs);
+    this.#share = undefined;
+    if (this.#sharedSinceReport > 0) this.lease.takeAside(this.#sharedSinceReport);
+    this.#sharedSinceReport = 0;
+  }
+
+  #shareAt({ replicas, nowMs, monotonicMs }: Moment): LocalShare {
+    return (
+      this.#share ?? new LocalShare(this.#limit, replicas, this.lease.levelAt(monotonicMs), nowMs)
+    );
+  }
+}
