@@ -44,6 +44,8 @@ export class LeasedQuota {
   #quota: SharedQuota;
   /** Leased units, less what was borrowed: below zero is debt. */
   #balance = 0;
+  /** Leased units as the store knows them. */
+  #heldInStore = 0;
   #leaseEndsAtMs = 0;
   #renewAtMs = 0;
   /** Total charged here; starts above every total that an earlier life of the key can have reported. */
@@ -96,7 +98,8 @@ export class LeasedQuota {
 
   /** Nothing held, nothing owed: forgetting it loses nothing. */
   isSettled(): boolean {
-    return this.#sent === undefined && this.#balance === 0 && this.#spent === this.#acked;
+    const isEven = this.#balance === 0 && this.#heldInStore === 0;
+    return this.#sent === undefined && isEven && this.#spent === this.#acked;
   }
 
   /** The store does not answer for this quota. */
@@ -157,8 +160,10 @@ export class LeasedQuota {
     if (this.#balance < 0 || this.#hasFailed || this.#owesReport || hasAside) return true;
     const tokens = this.#tokens(nowMs);
     const isBusy = this.#isBusy(nowMs);
-    if (this.#balance > 0 && (nowMs >= this.#renewAtMs || !isBusy)) return true;
-    if (nowMs < this.#blockedUntilMs || !isBusy) return false;
+    // What was spent leaks out once it is reported; what is not needed is somebody else's.
+    if (!isBusy) return !this.isSettled();
+    if (this.#balance > 0 && nowMs >= this.#renewAtMs) return true;
+    if (nowMs < this.#blockedUntilMs) return false;
     return tokens < Math.max(this.#need, this.#demandAt(nowMs) * (2 * roundTripMs + MIN_PAUSE_MS));
   }
 
@@ -214,6 +219,7 @@ export class LeasedQuota {
     this.#hasFailed = false;
     const spentSince = this.#spent - this.#spentWhenSent;
     this.#acked = answer.recorded;
+    this.#heldInStore = sent.report.held + answer.granted;
     this.#spent = answer.recorded + spentSince;
     this.#balance = this.#tokens(nowMs) + Math.max(0, -sent.balance) + answer.granted;
     this.#leaseEndsAtMs = sent.atMs + this.#termMs;
