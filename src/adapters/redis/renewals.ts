@@ -104,7 +104,7 @@ export class Renewals {
   }
 
   #sendIfDue(quota: SharedQuota, now: Moment): void {
-    if (this.#hasRoom() && quota.isDue(now)) void this.#send(quota, now);
+    if (now.isUp && this.#hasRoom() && quota.isDue(now)) void this.#send(quota, now);
   }
 
   async #send(quota: SharedQuota, now: Moment): Promise<void> {
@@ -123,7 +123,7 @@ export class Renewals {
       this.#roundTripMs += (tookMs - this.#roundTripMs) / 16;
       // Overtaken by a later report of ours: that one was answered.
       if (answer === undefined) quota.lease.failed(clock.monotonicMs());
-      else quota.answered(answer, clock.monotonicMs());
+      else quota.answered(answer, this.#options.moment());
       onRenewed(answer?.granted ?? 0, debt, tookMs / 1000);
     } catch (error) {
       quota.lease.failed(clock.monotonicMs());

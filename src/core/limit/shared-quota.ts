@@ -27,7 +27,8 @@ export class SharedQuota {
   readonly lease: LeasedQuota;
   readonly limitName: string;
   #share: LocalShare | undefined;
-  #sharedSinceReport = 0;
+  /** What the share charged, by the last report. */
+  #asideReported = 0;
   #limit: CompiledLimit;
 
   constructor(key: string, limit: CompiledLimit, spentBefore: number, monotonicMs: number) {
@@ -71,7 +72,6 @@ export class SharedQuota {
     } else if (standing.tatMs !== undefined) {
       this.#share ??= this.#shareAt(now);
       this.#share.take({ tatMs: standing.tatMs });
-      this.#sharedSinceReport += cost;
     }
     return cost;
   }
@@ -93,18 +93,22 @@ export class SharedQuota {
     now: Moment,
     sender: { readonly replica: string; readonly sequence: number; readonly givesUp?: boolean },
   ): LeaseReport {
-    const level = this.lease.levelAt(now.monotonicMs);
-    const spentAside = this.#share?.unreported(this.#limit, level, now.nowMs) ?? 0;
-    this.#sharedSinceReport = 0;
+    const spentAside = this.#unreported(now);
+    this.#asideReported = spentAside;
     return this.lease.report(now.monotonicMs, now, { ...sender, spentAside });
   }
 
-  /** The store answers again: what the share charged is reported, or is part of this answer. */
-  answered(answer: LeaseAnswer, monotonicMs: number): void {
-    this.lease.answered(answer, monotonicMs);
+  /** The store answers again: what the share charged since the report is reported next. */
+  answered(answer: LeaseAnswer, now: Moment): void {
+    const spentSince = this.#unreported(now) - this.#asideReported;
+    this.lease.answered(answer, now.monotonicMs);
     this.#share = undefined;
-    if (this.#sharedSinceReport > 0) this.lease.takeAside(this.#sharedSinceReport);
-    this.#sharedSinceReport = 0;
+    this.#asideReported = 0;
+    if (spentSince > 0) this.lease.takeAside(spentSince);
+  }
+
+  #unreported({ monotonicMs, nowMs }: Moment): number {
+    return this.#share?.unreported(this.#limit, this.lease.levelAt(monotonicMs), nowMs) ?? 0;
   }
 
   #shareAt({ replicas, nowMs, monotonicMs }: Moment): LocalShare {
