@@ -1,7 +1,7 @@
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { constants } from "node:fs";
-import { access, mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
+import { access, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
@@ -91,10 +91,16 @@ export async function startRedis(...settings: readonly string[]): Promise<RedisP
     return (await run(path, ["-s", socket, ...args], { env })).stdout.trim();
   };
   const start = async () => {
-    const flags = ["--dir", folder, "--unixsocket", socket, "--save", "", "--appendonly", "no"];
+    const persistence = settings.includes("--sentinel") ? [] : ["--save", "", "--appendonly", "no"];
+    const flags = ["--dir", folder, "--unixsocket", socket, ...persistence];
     const port =
       settings.includes("--port") || settings.includes("--tls-port") ? [] : ["--port", "0"];
-    const started = spawn(program.path, [...flags, ...port, ...settings], { env, stdio: "ignore" });
+    // Sentinels keep their state in a file of settings, and do not start without one.
+    const file = join(folder, "redis.conf");
+    await writeFile(file, "");
+    const started = spawn(program.path, [file, ...flags, ...port, ...settings], {
+      ...{ env, stdio: "ignore" },
+    });
     child = started;
     await eventually("redis-server to answer", async () => {
       if (started.exitCode !== null) throw new Error(`redis-server ended with ${started.exitCode}`);

@@ -43,9 +43,9 @@ export type RedisLimitStore = LimitStore & {
  */
 export function redisLimitStore(options: RedisLimitStoreOptions): RedisLimitStore {
   const { clock, events, namespace } = options;
-  let lastError = "none";
+  let lastError = "no connection yet";
   const onError = (error: unknown) => {
-    lastError = describe(error);
+    lastError = describe(error) ?? lastError;
   };
   const replica = Buffer.from(options.random.bytes(9)).toString("base64url");
   const connection = connectRedis(options.target, { ca: options.ca, onError });
@@ -135,9 +135,14 @@ function chargeBy(
   };
 }
 
-/** Its message alone: errors of the client also hold the command, and a command may be AUTH. */
-function describe(error: unknown): string {
+/**
+ * Its message alone: errors of the client also hold the command, and a command may be AUTH.
+ *
+ * @returns undefined for what only says that there is no connection, and not why
+ */
+function describe(error: unknown): string | undefined {
   if (!(error instanceof Error)) return String(error);
+  if (error.message.startsWith("Stream isn't writeable")) return undefined;
   const code = "code" in error && typeof error.code === "string" ? error.code : error.name;
   return error.message === "" ? code : error.message;
 }
