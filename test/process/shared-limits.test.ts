@@ -126,9 +126,7 @@ describe("the contract, with Redis", () => {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
     const first = chargeOne(other, limit);
-    await eventually("the other replica to hear", () =>
-      other.renewals() > 0 ? true : undefined,
-    );
+    await eventually("the other replica to hear", () => (other.renewals() > 0 ? true : undefined));
     const verdict = chargeOne(other, limit);
     expect(first.kind).toBe("admitted");
     expect(verdict).toMatchObject({ kind: "limited", remaining: 0 });
@@ -142,7 +140,8 @@ describe("the contract, with Redis", () => {
   test("what was leased and not spent is back after close", async () => {
     const [store] = await replicasOf(1);
     const options = { perSecond: 400, forMs: 500, choose: SHAPES.even };
-    const { admitted } = store === undefined ? { admitted: 0 } : await load([store], LIMIT, options);
+    const { admitted } =
+      store === undefined ? { admitted: 0 } : await load([store], LIMIT, options);
     await store?.close(1000);
     const [key = ""] = (await redis.cli("KEYS", "weir:test:l:*")).split("\n");
     const [whole = "", holder = ""] = (await redis.cli("GET", key)).split(";");
@@ -219,7 +218,9 @@ describe("when Redis is in trouble, requests do not wait", () => {
     await redis.start();
     await load(replicas, LIMIT, { ...HOT, forMs: 2000 }, meter);
     const { admitted, exact, excess } = meter.read();
-    console.log(`killed for 1.5 s: ${admitted} admitted, exact ${exact}, worst span ${excess.toFixed(0)} over`);
+    console.log(
+      `killed for 1.5 s: ${admitted} admitted, exact ${exact}, worst span ${excess.toFixed(0)} over`,
+    );
     expect(replicas.every((one) => one.isUp())).toBe(true);
     expect(excess).toBeLessThanOrEqual(2 * BORROWED);
     expect(admitted).toBeGreaterThan(0.9 * exact);
@@ -233,7 +234,9 @@ describe("when Redis is in trouble, requests do not wait", () => {
     await redis.cli("SCRIPT", "FLUSH");
     await load(replicas, LIMIT, { ...HOT, forMs: 1500 }, meter);
     const { admitted, exact, excess } = meter.read();
-    console.log(`wiped: ${admitted} admitted, exact ${exact}, worst span ${excess.toFixed(0)} over`);
+    console.log(
+      `wiped: ${admitted} admitted, exact ${exact}, worst span ${excess.toFixed(0)} over`,
+    );
     expect(excess).toBeLessThanOrEqual(2 * BORROWED);
     expect(replicas.map((one) => [...one.changes])).toEqual([["up"], ["up"]]);
   });

@@ -60,12 +60,7 @@ export const aLimit = (changes: Partial<CompiledLimit> = {}): CompiledLimit => (
   ...changes,
 });
 
-export function chargeOne(
-  store: Replica,
-  limit: CompiledLimit,
-  key = "k",
-  cost = 1,
-): LimitVerdict {
+export function chargeOne(store: Replica, limit: CompiledLimit, key = "k", cost = 1): LimitVerdict {
   const charge = { limit: limit.name, key: `${limit.name}\n=${key}`, cost };
   const [verdict] = store.charge([charge], new Map([[limit.name, limit]]), Date.now());
   if (verdict === undefined) throw new Error("a charge has a verdict");
