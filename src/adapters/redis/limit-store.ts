@@ -100,35 +100,37 @@ function chargeBy(
   moment: (nowMs: number) => Moment,
 ): LimitStore {
   let spent = 0;
-  const quotaOf = (key: string, limit: CompiledLimit, monotonicMs: number) => {
-    const known =
-      quotas.get(key) ?? renewals.watched(key) ?? new SharedQuota(key, limit, spent, monotonicMs);
-    known.adopt(limit);
-    return known;
-  };
+  const newQuota = (key: string, limit: CompiledLimit, { monotonicMs }: Moment) =>
+    renewals.watched(key) ?? new SharedQuota(key, limit, spent, monotonicMs);
   return {
     peek: (charges, limits, nowMs) => {
       const now = moment(nowMs);
-      return askAll(charges, limits, ({ key }, limit, cost) =>
-        quotaOf(key, limit, now.monotonicMs).ask(cost, now),
-      ).map(verdictOf);
+      return askAll(charges, limits, ({ key }, limit, cost) => {
+        const quota = quotas.get(key) ?? newQuota(key, limit, now);
+        quota.adopt(limit);
+        return quota.ask(cost, now);
+      }).map(verdictOf);
     },
     charge: (charges, limits, nowMs) => {
       const now = moment(nowMs);
       const asked = askAll(charges, limits, ({ key }, limit, cost) => {
-        const quota = quotaOf(key, limit, now.monotonicMs);
-        quotas.use(key, quota);
+        let quota = quotas.touch(key);
+        if (quota === undefined) {
+          quota = newQuota(key, limit, now);
+          quotas.use(key, quota);
+        }
+        quota.adopt(limit);
         return quota.ask(cost, now);
       });
-      for (const { charge, limit, standing, taken } of asked) {
+      for (const { charge, standing, taken } of asked) {
         // What another limit refused is no demand for this one.
-        if (charge.rejectMissing === true) continue;
         if (taken === undefined && standing.kind === "admitted") continue;
-        const quota = quotaOf(charge.key, limit, now.monotonicMs);
+        const quota = quotas.get(charge.key);
+        if (quota === undefined) continue;
         if (taken !== undefined) spent += quota.take(taken, charge.cost, now);
         quota.lease.noteDemand(charge.cost, now.monotonicMs);
         if (quota.isDue(now)) renewals.add(quota);
-        else if (quota.isActive(now.monotonicMs)) renewals.watch(quota);
+        else if (!quota.isWatched && quota.isActive(now.monotonicMs)) renewals.watch(quota);
       }
       return asked.map(verdictOf);
     },

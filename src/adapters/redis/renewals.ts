@@ -53,12 +53,13 @@ export class Renewals {
 
   /** Reports it whenever time makes that due. */
   watch(quota: SharedQuota): void {
+    quota.isWatched = true;
     this.#active.set(quota.lease.key, quota);
   }
 
   /** Reports it in this turn of the event loop, if it is still due then. */
   add(quota: SharedQuota): void {
-    this.watch(quota);
+    if (!quota.isWatched) this.watch(quota);
     if (this.#pending.size === 0) {
       setImmediate(() => {
         this.#flush();
@@ -99,12 +100,14 @@ export class Renewals {
     if (!now.isUp) return;
     for (const [key, quota] of this.#active) {
       this.#sendIfDue(quota, now);
-      if (!quota.isActive(now.monotonicMs)) this.#active.delete(key);
+      if (quota.isActive(now.monotonicMs)) continue;
+      quota.isWatched = false;
+      this.#active.delete(key);
     }
   }
 
   #sendIfDue(quota: SharedQuota, now: Moment): void {
-    if (now.isUp && this.#hasRoom() && quota.isDue(now)) void this.#send(quota, now);
+    if (this.#hasRoom() && quota.isDue(now)) void this.#send(quota, now);
   }
 
   async #send(quota: SharedQuota, now: Moment): Promise<void> {

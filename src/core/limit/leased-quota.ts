@@ -48,6 +48,8 @@ export class LeasedQuota {
   #heldInStore = 0;
   #leaseEndsAtMs = 0;
   #renewAtMs = 0;
+  /** While more than this is left, and the time has not come, no report is due. */
+  #lowWater = 0;
   /** Total charged here; starts above every total that an earlier life of the key can have reported. */
   #spent: number;
   #acked: number;
@@ -156,6 +158,10 @@ export class LeasedQuota {
 
   /** Whether a report is due now. */
   isDue(nowMs: number, { roundTripMs }: LeasedQuotaMeans, hasAside = false): boolean {
+    // The case of nearly every request comes first.
+    if (this.#balance > this.#lowWater && nowMs < this.#renewAtMs && nowMs === this.#demandAtMs) {
+      return this.#owesReport && this.#sent === undefined;
+    }
     if (this.#sent !== undefined || nowMs < this.#nextReportAtMs) return false;
     if (this.#balance < 0 || this.#hasFailed || this.#owesReport || hasAside) return true;
     const tokens = this.#tokens(nowMs);
@@ -164,7 +170,7 @@ export class LeasedQuota {
     if (!isBusy) return !this.isSettled();
     if (this.#balance > 0 && nowMs >= this.#renewAtMs) return true;
     if (nowMs < this.#blockedUntilMs) return false;
-    return tokens < Math.max(this.#need, this.#demandAt(nowMs) * (2 * roundTripMs + MIN_PAUSE_MS));
+    return tokens < this.#lowWaterAt(nowMs, roundTripMs);
   }
 
   /** Whether time alone can make a report due. */
@@ -208,6 +214,7 @@ export class LeasedQuota {
     };
     this.#sent = { report, atMs: nowMs, balance: this.#balance };
     this.#spentWhenSent = this.#spent;
+    this.#lowWater = this.#lowWaterAt(nowMs, means.roundTripMs);
     this.#owesReport = false;
     return report;
   }
@@ -251,7 +258,13 @@ export class LeasedQuota {
     return nowMs < this.#leaseEndsAtMs ? this.#balance : Math.min(this.#balance, 0);
   }
 
+  /** What is asked for while a report is on its way and back. */
+  #lowWaterAt(nowMs: number, roundTripMs: number): number {
+    return Math.max(this.#need, this.#demandAt(nowMs) * (2 * roundTripMs + MIN_PAUSE_MS));
+  }
+
   #demandAt(nowMs: number): number {
+    if (nowMs === this.#demandAtMs) return this.#demand;
     return this.#demand * Math.exp((this.#demandAtMs - nowMs) / DEMAND_MS);
   }
 

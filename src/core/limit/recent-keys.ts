@@ -50,6 +50,13 @@ export class RecentKeys<Value> {
     return this.#byKey.get(key)?.value;
   }
 
+  /** Looks a known key up, and uses it. */
+  touch(key: string): Value | undefined {
+    const known = this.#byKey.get(key);
+    if (known !== undefined) this.#renew(known);
+    return known?.value;
+  }
+
   use(key: string, value: Value): void {
     const known = this.#byKey.get(key);
     if (known === undefined) {
@@ -57,6 +64,10 @@ export class RecentKeys<Value> {
       return;
     }
     known.value = value;
+    this.#renew(known);
+  }
+
+  #renew(known: Link<Value>): void {
     if (this.#oldest === undefined || known === this.#oldest.older) return;
     if (known === this.#oldest) this.#oldest = known.newer;
     else known.moveBefore(this.#oldest);

@@ -13,10 +13,11 @@ export type Moment = LeasedQuotaMeans & {
   readonly isUp: boolean;
 };
 
-/** Which rule a request was judged by: what it admits is charged there. */
+/** What admits by a share of this replica's own has its `tatMs`; by a lease, neither. */
 export type SharedStanding = Standing & {
-  readonly by: "lease" | "share" | "failure";
   readonly tatMs?: number;
+  /** Admitted because the store is away: nothing is charged. */
+  readonly isFree?: boolean;
 };
 
 /** When to come back while a store is away and the limit says to refuse. */
@@ -26,6 +27,8 @@ const REFUSED_RETRY_MS = 1000;
 export class SharedQuota {
   readonly lease: LeasedQuota;
   readonly limitName: string;
+  /** Whether somebody looks after it when no request does; theirs to set. */
+  isWatched = false;
   #share: LocalShare | undefined;
   /** What the share charged, by the last report. */
   #asideReported = 0;
@@ -46,32 +49,31 @@ export class SharedQuota {
   /** Changes nothing. */
   ask(cost: number, now: Moment): SharedStanding {
     if (!this.isFailing(now) || this.lease.covers(cost, now.monotonicMs)) {
-      return { ...this.lease.ask(cost, now.monotonicMs, now), by: "lease" };
+      return this.lease.ask(cost, now.monotonicMs, now);
     }
     const { onStoreFailure, burst } = this.#limit;
     switch (onStoreFailure) {
       case "local":
-        return { ...this.#shareAt(now).ask(this.#limit, cost, now.nowMs), by: "share" };
+        return this.#shareAt(now).ask(this.#limit, cost, now.nowMs);
       case "admit":
-        return { kind: "admitted", remaining: Math.floor(burst), resetAfterMs: 0, by: "failure" };
+        return { kind: "admitted", remaining: Math.floor(burst), resetAfterMs: 0, isFree: true };
       case "reject":
         return {
-          kind: "limited",
-          ...{ retryAfterMs: REFUSED_RETRY_MS, remaining: 0, resetAfterMs: REFUSED_RETRY_MS },
-          by: "failure",
+          ...{ kind: "limited", remaining: 0, isFree: true },
+          ...{ retryAfterMs: REFUSED_RETRY_MS, resetAfterMs: REFUSED_RETRY_MS },
         };
     }
   }
 
   /** Charges what `ask` admitted; answers how much of it the store has to hear of. */
-  take(standing: SharedStanding, cost: number, now: Moment): number {
-    if (standing.by === "failure") return 0;
-    if (standing.by === "lease") {
+  take({ isFree, tatMs }: SharedStanding, cost: number, now: Moment): number {
+    if (isFree === true) return 0;
+    if (tatMs === undefined) {
       this.lease.take(cost, now.monotonicMs);
       this.#share?.raise(this.#limit, cost);
-    } else if (standing.tatMs !== undefined) {
+    } else {
       this.#share ??= this.#shareAt(now);
-      this.#share.take({ tatMs: standing.tatMs });
+      this.#share.take({ tatMs });
     }
     return cost;
   }
@@ -86,7 +88,7 @@ export class SharedQuota {
   }
 
   isDue(now: Moment): boolean {
-    return this.lease.isDue(now.monotonicMs, now, this.#share !== undefined);
+    return now.isUp && this.lease.isDue(now.monotonicMs, now, this.#share !== undefined);
   }
 
   report(
