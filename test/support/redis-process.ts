@@ -136,8 +136,13 @@ export type TestRedis = { readonly client: Redis; stop(): Promise<void> };
 export async function connectToRedis(): Promise<TestRedis> {
   const url = process.env["REDIS_URL"];
   if (url !== undefined && url !== "") {
-    const client = new Redis(url);
-    return { client, stop: async () => void (await client.quit()) };
+    const client = new Redis(url, { keyPrefix: "weir-test:" });
+    return {
+      client,
+      stop: async () => {
+        await client.quit();
+      },
+    };
   }
   const server = await startRedis();
   const client = new Redis(server.socket);

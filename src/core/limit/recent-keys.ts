@@ -31,14 +31,12 @@ class Link<Value> {
  */
 export class RecentKeys<Value> {
   readonly #maxKeys: number;
-  readonly #onForget: (value: Value) => void;
   readonly #byKey = new Map<string, Link<Value>>();
   /** The key used longest ago; its `older` is the newest. */
   #oldest: Link<Value> | undefined;
 
-  constructor(maxKeys: number, onForget: (value: Value) => void = () => undefined) {
+  constructor(maxKeys: number) {
     this.#maxKeys = maxKeys;
-    this.#onForget = onForget;
   }
 
   get size(): number {
@@ -73,11 +71,6 @@ export class RecentKeys<Value> {
     else known.moveBefore(this.#oldest);
   }
 
-  /** Every value, in no order of use. */
-  *values(): Iterable<Value> {
-    for (const { value } of this.#byKey.values()) yield value;
-  }
-
   #add(key: string, value: Value): void {
     const link = new Link(key, value);
     this.#byKey.set(key, link);
@@ -90,6 +83,5 @@ export class RecentKeys<Value> {
     this.#oldest = link.newer;
     link.takeOut();
     this.#byKey.delete(link.key);
-    this.#onForget(link.value);
   }
 }
