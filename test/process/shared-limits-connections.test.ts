@@ -166,7 +166,7 @@ describe("servers that are no Redis", () => {
     ["that answers with huge numbers", always(":99999999999999999999999\r\n")],
     ["that promises more than it sends", always("$1000000\r\nabc")],
   ])("one %s is a store that is away", async (_, answer) => {
-    const store = replica(await serverOf(answer as (socket: Socket) => void));
+    const store = replica(await serverOf(answer));
     await eventually("it to be given up", () => (store.changes.length > 0 ? true : undefined));
     expect(store.isUp()).toBe(false);
     const limit = aLimit({ burst: 3, requests: 3 });

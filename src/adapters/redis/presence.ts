@@ -63,7 +63,9 @@ export class Presence {
 
   async #beat(): Promise<void> {
     try {
-      this.#replicas = await this.#register("1");
+      const count = await this.#register("1");
+      // A store that comes back has forgotten those that have not found it yet.
+      this.#replicas = this.isUp ? count : Math.max(count, this.#replicas);
       this.#unanswered = 0;
       this.#change(true);
     } catch (error) {
