@@ -68,7 +68,7 @@ export async function runExtProc(options: ExtProcProcessOptions): Promise<void> 
       detail: { state, policy: policy.current().version, refusedPolicy: policy.refused() },
     }),
     routes: policyRoutes({ ...common, policy: policy.current, limits, health }),
-  });
+  }).catch(afterClosing(limits));
   const server = await serveExtProc({
     ...common,
     address: options.grpcAddress,
@@ -85,10 +85,7 @@ export async function runExtProc(options: ExtProcProcessOptions): Promise<void> 
     tracer: tracing.tracer,
     metrics: prometheusExtProcMetrics(registry),
     ...{ drainMs: options.drainMs, finishMs: options.finishMs },
-  }).catch(async (error: unknown) => {
-    await Promise.all([limits.close(), admin.close()]);
-    throw error;
-  });
+  }).catch(afterClosing(limits, admin));
   state = "ready";
   closeWithGrace({ delay: options.drainMs + 2 * options.finishMs, logger }, async ({ err }) => {
     if (err !== undefined) logger.fatal({ err }, "stopping after an error");
@@ -100,6 +97,14 @@ export async function runExtProc(options: ExtProcProcessOptions): Promise<void> 
   });
   const line = { ready: true, grpc: server.address, admin: admin.address };
   process.stdout.write(`${JSON.stringify(line)}\n`);
+}
+
+/** A start fails whole: what was opened must not keep the process alive. */
+function afterClosing(...opened: readonly { readonly close: () => Promise<unknown> }[]) {
+  return async (error: unknown): Promise<never> => {
+    await Promise.all(opened.map((one) => one.close()));
+    throw error;
+  };
 }
 
 /** Exits with every mistake of the file before any port is bound. */

@@ -65,6 +65,19 @@ describe("ways to reach Redis", () => {
     expect(wrong.because()).not.toContain("wr0ng-secret");
   });
 
+  test("a user who may do what docs/limits.md lists, and nothing else", async () => {
+    const page = await readFile(new URL("../../docs/limits.md", import.meta.url), "utf8");
+    const [, list = ""] = /the user needs (.*?) on `weir:\*`/s.exec(page) ?? [];
+    const commands = [...list.matchAll(/`([A-Z]+)`/g)].map(([, name = ""]) => `+${name}`);
+    expect(commands.length).toBeGreaterThan(5);
+    const port = await freePort();
+    const redis = await redisWith("--port", String(port));
+    const rights = ["on", ">pw", "~weir:*", ...commands];
+    expect(await redis.cli("ACL", "SETUSER", "weir", ...rights)).toBe("OK");
+    await expectSharing(`redis://weir:pw@127.0.0.1:${port}`);
+    expect(await redis.cli("ACL", "LOG")).toBe("");
+  });
+
   test("TLS, with a certificate of one's own", async () => {
     const folder = await mkdtemp(join(tmpdir(), "weir-tls-"));
     closing.push(() => rm(folder, { recursive: true }));

@@ -64,7 +64,7 @@ export type LeaseAnswer = {
   readonly recorded: number;
 };
 
-/** A quarter of a unit's millionth: tenths that were added up must still make a whole. */
+/** A millionth of a unit: tenths that were added up must still make a whole. */
 export const UNIT_TOLERANCE = 1e-6;
 
 /** An expiry further ahead than any replica asks for was written by a clock that was set back. */
