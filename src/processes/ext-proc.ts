@@ -3,7 +3,6 @@ import closeWithGrace from "close-with-grace";
 import type { Logger } from "pino";
 import { Registry } from "prom-client";
 import { openJsonlLog } from "../adapters/event-log/jsonl-log.js";
-import { memoryLimitStore } from "../adapters/memory/limit-store.js";
 import { startTracing } from "../adapters/otel/start-tracing.js";
 import { loadPolicyOffThread } from "../adapters/policy-file/load-off-thread.js";
 import { watchPolicy } from "../adapters/policy-file/watch-policy.js";
@@ -26,6 +25,7 @@ import { serveExtProc } from "../servers/ext-proc/server.js";
 import { EXIT, ExitError } from "./exit.js";
 import { keysNotGiven } from "./policy-option.js";
 import { warmUp } from "./warm-up.js";
+import { openLimitStore, type RedisOptions } from "./limit-store.js";
 
 export type ExtProcProcessOptions = {
   readonly policyFile: string;
@@ -37,6 +37,8 @@ export type ExtProcProcessOptions = {
   readonly logDirectory: string | undefined;
   readonly logLevel: LogLevel;
   readonly limitKeys: number;
+  /** Absent: limits are this replica's own. */
+  readonly redis: RedisOptions | undefined;
   readonly otlpEndpoint: string | undefined;
   readonly traceSampleRatio: number;
   readonly drainMs: number;
@@ -52,7 +54,10 @@ export async function runExtProc(options: ExtProcProcessOptions): Promise<void> 
   const random = systemRandom();
   const common = { logger, clock: systemClock };
   const { policy, health } = await watchPolicyAndHealth(options, registry, random, logger);
-  const limits = memoryLimitStore(options.limitKeys);
+  const limits = await openLimitStore({
+    ...{ redis: options.redis, limitKeys: options.limitKeys, random, registry, logger },
+    namespace: policy.current().name,
+  });
   const { logDirectory } = options;
   const log = logDirectory === undefined ? undefined : openLog(logDirectory, registry, logger);
   // Before tracing begins, so that no span of it is sent.
@@ -70,7 +75,7 @@ export async function runExtProc(options: ExtProcProcessOptions): Promise<void> 
       detail: { state, policy: policy.current().version, refusedPolicy: policy.refused() },
     }),
     routes: policyRoutes({ ...common, policy: policy.current, limits, health }),
-  });
+  }).catch(afterClosing(limits));
   const server = await serveExtProc({
     ...common,
     address: options.grpcAddress,
@@ -87,10 +92,7 @@ export async function runExtProc(options: ExtProcProcessOptions): Promise<void> 
     tracer: tracing.tracer,
     metrics: prometheusExtProcMetrics(registry),
     ...{ drainMs: options.drainMs, finishMs: options.finishMs },
-  }).catch(async (error: unknown) => {
-    await admin.close();
-    throw error;
-  });
+  }).catch(afterClosing(limits, admin));
   state = "ready";
   closeWithGrace({ delay: options.drainMs + 2 * options.finishMs, logger }, async ({ err }) => {
     if (err !== undefined) logger.fatal({ err }, "stopping after an error");
@@ -98,10 +100,18 @@ export async function runExtProc(options: ExtProcProcessOptions): Promise<void> 
     await server.drain();
     policy.close();
     health.close();
-    await Promise.all([log?.close(), tracing.close(), admin.close()]);
+    await Promise.all([limits.close(), log?.close(), tracing.close(), admin.close()]);
   });
   const line = { ready: true, grpc: server.address, admin: admin.address };
   process.stdout.write(`${JSON.stringify(line)}\n`);
+}
+
+/** A start fails whole: what was opened must not keep the process alive. */
+function afterClosing(...opened: readonly { readonly close: () => Promise<unknown> }[]) {
+  return async (error: unknown): Promise<never> => {
+    await Promise.all(opened.map((one) => one.close()));
+    throw error;
+  };
 }
 
 /** Exits with every mistake of the file before any port is bound. */

@@ -64,6 +64,10 @@ export const Limit = z
     enforcement: z.enum(["enforce", "observe"]).default("enforce").meta({
       description: "observe: decide and count, but admit.",
     }),
+    overshoot: z.number().min(0).max(100).default(10).meta({
+      description:
+        "With a shared store: percent of the burst that all replicas together may admit beyond the quota, before the store has answered; each may admit one request.",
+    }),
     onStoreFailure: z.enum(["local", "admit", "reject"]).default("local").meta({
       description:
         "When a shared store is away: this replica's share of the quota, admit, or refuse.",

@@ -1,6 +1,10 @@
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { memoryLimitStore } from "../../src/adapters/memory/limit-store.js";
+import { redisLimitStore, type RedisLimitStore } from "../../src/adapters/redis/limit-store.js";
+import { parseRedisUrl } from "../../src/adapters/redis/redis-url.js";
+import { systemClock } from "../../src/adapters/system/clock.js";
+import { systemRandom } from "../../src/adapters/system/random.js";
 import type { LimitStore } from "../../src/app/ports.js";
 import type { CompiledLimit } from "../../src/core/limit/limit.js";
 import type { Charge } from "../../src/core/routing/decision.js";
@@ -8,7 +12,24 @@ import type { Charge } from "../../src/core/routing/decision.js";
 /** What every store of quotas promises to the request path. Add a row to enlist one. */
 const STORES: readonly { readonly name: string; readonly make: () => LimitStore }[] = [
   { name: "memory", make: () => memoryLimitStore(1000) },
+  // Alone and without its Redis, a replica has the whole quota; with Redis: test/process/shared-*.
+  { name: "redis, which is away", make: () => withoutRedis() },
 ];
+
+const opened: RedisLimitStore[] = [];
+afterAll(() => Promise.all(opened.map((store) => store.close(0))));
+
+function withoutRedis(): LimitStore {
+  const ignore = () => undefined;
+  const store = redisLimitStore({
+    target: parseRedisUrl("redis+unix:///nowhere/redis.sock"),
+    ...{ ca: undefined, namespace: "contract", maxKeys: 1000 },
+    ...{ clock: systemClock, random: systemRandom() },
+    events: { changed: ignore, renewed: ignore, failed: ignore },
+  });
+  opened.push(store);
+  return store;
+}
 
 const NOW_MS = 1_790_000_000_000;
 
@@ -18,6 +39,8 @@ const limit = (name: string, changes: Partial<CompiledLimit> = {}): CompiledLimi
   periodMs: 1000,
   burst: 10,
   enforce: true,
+  overshoot: 0.1,
+  onStoreFailure: "local",
   ...changes,
 });
 const limitsOf = (...limits: readonly CompiledLimit[]) =>

@@ -5,4 +5,8 @@ export type CompiledLimit = {
   readonly periodMs: number;
   readonly burst: number;
   readonly enforce: boolean;
+  /** Share of the burst that all replicas together may admit before a shared store has answered. */
+  readonly overshoot: number;
+  /** What a request meets while the shared store is away. */
+  readonly onStoreFailure: "local" | "admit" | "reject";
 };

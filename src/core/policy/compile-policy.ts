@@ -282,13 +282,16 @@ function compileLimitRule(
   };
 }
 
-function compileQuota({ name, quota, enforcement }: Policy["limits"][number]): CompiledLimit {
+function compileQuota(limit: Policy["limits"][number]): CompiledLimit {
+  const { name, quota, enforcement, overshoot, onStoreFailure } = limit;
   return {
     name,
     requests: quota.requests,
     periodMs: quota.period,
     burst: quota.burst ?? quota.requests,
     enforce: enforcement === "enforce",
+    overshoot: overshoot / 100,
+    onStoreFailure,
   };
 }
 

@@ -10,6 +10,7 @@ import {
   wholeNumberOption,
 } from "../options.js";
 import { overrideKeyOption, policyOption, readOverrideKeys } from "../policy-option.js";
+import { readRedisOptions, redisCaOption, redisUrlOption } from "../redis-option.js";
 
 type Options = {
   readonly policy: string;
@@ -19,6 +20,8 @@ type Options = {
   readonly logDir?: string;
   readonly logLevel: LogLevel;
   readonly limitKeys: number;
+  readonly redisUrl?: string;
+  readonly redisCa?: string;
   readonly otlpEndpoint?: string;
   readonly traceSampleRatio: number;
   readonly drainMs: number;
@@ -28,10 +31,12 @@ type Options = {
 export function extprocCommand(): Command {
   const command = new Command("extproc")
     .description("Serve Envoy's external processor: decide every request of the mesh.")
-    .action(async ({ policy, overrideKey, logDir, otlpEndpoint, ...rest }: Options) => {
+    .action(async (options: Options) => {
+      const { policy, overrideKey, logDir, otlpEndpoint, redisUrl, redisCa, ...rest } = options;
       await runExtProc({
         ...rest,
         policyFile: policy,
+        redis: await readRedisOptions(redisUrl, redisCa),
         overrideKeys: await readOverrideKeys(overrideKey),
         logDirectory: logDir,
         otlpEndpoint,
@@ -40,7 +45,7 @@ export function extprocCommand(): Command {
   for (const option of [policyOption(), overrideKeyOption(), ...addresses(), ...observability()]) {
     command.addOption(option);
   }
-  for (const option of bounds()) command.addOption(option);
+  for (const option of [...bounds(), redisUrlOption(), redisCaOption()]) command.addOption(option);
   return command;
 }
 

@@ -41,6 +41,8 @@ export function aLimit(overrides: Partial<CompiledLimit> = {}): CompiledLimit {
     periodMs: 1000,
     burst: 200,
     enforce: true,
+    overshoot: 0.1,
+    onStoreFailure: "local",
     ...overrides,
   };
 }
