@@ -65,8 +65,7 @@ const afterMs: Timer = (delayMs, run) => {
 
 /** Serves until SIGTERM or SIGINT. Prints one JSON line with the addresses when ready. */
 export async function serve(options: ServeOptions): Promise<void> {
-  // onnxruntime would report its use to its makers; a pod talks to nobody unless told to.
-  process.env["ORT_DISABLE_TELEMETRY"] ??= "1";
+  silenceRuntime();
   const { drainMs = DRAIN_MS } = options;
   const logger = makeLogger({ name: "weir-serve", level: options.logLevel });
   const registry = new Registry();
@@ -95,15 +94,8 @@ export async function serve(options: ServeOptions): Promise<void> {
       statusOf: (error) => wireStatusOf(error).http,
     });
     const http = await serveInferenceHttp({
-      ...{
-        models,
-        infer,
-        repository,
-        statistics,
-        logger,
-        clock: systemClock,
-        address: options.httpAddress,
-      },
+      ...{ models, infer, repository, statistics, logger, clock: systemClock },
+      address: options.httpAddress,
       ...{ serverVersion: packageVersion(), budget: new ByteBudget(options.maxHeldBytes) },
       ...{ maxBodyBytes: options.maxBodyBytes, maxJsonBytes: options.maxJsonBytes },
       requestTimeoutMs: options.requestTimeoutMs,
@@ -126,6 +118,11 @@ export async function serve(options: ServeOptions): Promise<void> {
     await closeInOrder(closers);
     throw error;
   }
+}
+
+/** onnxruntime would report its use to its makers; a pod talks to nobody unless told to. */
+function silenceRuntime(): void {
+  process.env["ORT_DISABLE_TELEMETRY"] ??= "1";
 }
 
 function followFiles(

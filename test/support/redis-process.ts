@@ -1,7 +1,7 @@
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { constants } from "node:fs";
-import { access, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { access, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
@@ -9,8 +9,9 @@ import { Redis } from "ioredis";
 import {
   cacheDirectory,
   exists,
+  inScratchFolder,
   renameUnlessThere,
-} from "../../src/adapters/toolchain/python-package.js";
+} from "../../src/adapters/toolchain/cache.js";
 import { eventually } from "./envoy-process.js";
 
 const run = promisify(execFile);
@@ -50,20 +51,24 @@ async function isExecutable(path: string): Promise<boolean> {
 
 /** With every package that it needs and this machine lacks. */
 async function unpackDebianPackage(folder: string): Promise<void> {
-  await mkdir(cacheDirectory(), { recursive: true });
-  const scratch = await mkdtemp(join(cacheDirectory(), ".partial-"));
-  try {
-    const { stdout } = await run("apt-get", ["install", "--simulate", "redis-server"]);
-    const packages = [...stdout.matchAll(/^Inst (\S+)/gm)].flatMap(([, name]) => name ?? []);
+  await inScratchFolder(cacheDirectory(), async (scratch) => {
+    const packages = await missingPackages().catch(async () => {
+      // A fresh machine may not know any package yet.
+      await run("apt-get", ["update"]);
+      return missingPackages();
+    });
     await run("apt-get", ["download", ...packages], { cwd: scratch });
     const root = join(scratch, "root");
     for (const file of (await readdir(scratch)).filter((name) => name.endsWith(".deb"))) {
       await run("dpkg", ["--extract", join(scratch, file), root]);
     }
     await renameUnlessThere(root, folder);
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
-  }
+  });
+}
+
+async function missingPackages(): Promise<readonly string[]> {
+  const { stdout } = await run("apt-get", ["install", "--simulate", "redis-server"]);
+  return [...stdout.matchAll(/^Inst (\S+)/gm)].flatMap(([, name]) => name ?? []);
 }
 
 export type RedisProcess = {
