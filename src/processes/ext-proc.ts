@@ -20,7 +20,7 @@ import type { AssignmentLog, Random } from "../app/ports.js";
 import type { CompiledPolicy } from "../core/policy/compiled-policy.js";
 import { policyRoutes } from "../servers/admin-http/policy-routes.js";
 import { serveAdmin } from "../servers/admin-http/server.js";
-import { serveExtProc } from "../servers/ext-proc/server.js";
+import { serveExtProc, type TransportName } from "../servers/ext-proc/server.js";
 import { EXIT, ExitError } from "./exit.js";
 
 export type ExtProcProcessOptions = {
@@ -28,6 +28,7 @@ export type ExtProcProcessOptions = {
   readonly overrideKeys: ReadonlyMap<string, Uint8Array>;
   /** `HOST:PORT` (port 0 picks a free one) or `unix:/PATH`. */
   readonly grpcAddress: string;
+  readonly transport: TransportName;
   readonly adminAddress: string;
   /** Where assignments are logged; absent: they are not. */
   readonly logDirectory: string | undefined;
@@ -67,6 +68,7 @@ export async function runExtProc(options: ExtProcProcessOptions): Promise<void> 
   const server = await serveExtProc({
     ...common,
     address: options.grpcAddress,
+    transport: options.transport,
     handle: makeHandleRequest({
       ...{ ...common, policy: policy.current, limits, log, random },
       metrics: prometheusDecisionMetrics(registry),
