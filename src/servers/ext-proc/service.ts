@@ -3,18 +3,18 @@ import { SpanKind, SpanStatusCode, type Span, type Tracer } from "@opentelemetry
 import type { Logger } from "pino";
 import type { HandleRequest, RequestOutcome } from "../../app/handle-request.js";
 import type { Clock } from "../../app/ports.js";
-import type { ProcessingRequest__Output } from "../../gen/envoy/service/ext_proc/v3/ProcessingRequest.js";
-import type { ProcessingResponse } from "../../gen/envoy/service/ext_proc/v3/ProcessingResponse.js";
+import type { Answer } from "./answer.js";
 import { armsOf } from "./decision-metadata.js";
-import { factsOf, wireHeadersOf } from "./facts.js";
+import { factsOf } from "./facts.js";
 import { namesToStrip } from "./header-mutation.js";
 import type { ExtProcMetrics } from "./metrics.js";
-import { processingRequestType, processingResponseType } from "./protocol.js";
 import type { LimitOf } from "./rate-limit-headers.js";
 import { respond, type BodyModes } from "./respond.js";
 import type { AcceptStream, SideStream, SideStreamListener } from "./side-stream.js";
-import { safeDefault, toProcessingResponse } from "./to-processing-response.js";
+import { safeDefault, toAnswer } from "./to-answer.js";
 import { parentContextOf } from "./trace-context.js";
+import { readRequest, type ReadRequest } from "./wire/read-request.js";
+import { writeAnswer } from "./wire/write-answer.js";
 
 export type ExtProcService = {
   readonly handle: HandleRequest;
@@ -72,16 +72,16 @@ class ProcessStream implements SideStreamListener {
 
   message(bytes: Buffer): void {
     if (this.#isOver) return;
-    const message = decode(bytes);
-    if (message === undefined) {
+    const request = readRequest(bytes);
+    if (request === undefined) {
       this.#isOver = true;
       this.#service.metrics.spurious();
       const details = `${bytes.length} bytes are no ProcessingRequest; send envoy.service.ext_proc.v3`;
       this.#stream.fail(grpcStatus.INVALID_ARGUMENT, details);
       return;
     }
-    this.#note(message);
-    for (const answer of this.#answersTo(message)) this.#stream.send(answer);
+    this.#note(request);
+    for (const answer of this.#answersTo(request)) this.#stream.send(answer);
   }
 
   /** Envoy half-closes and waits up to a second for our end. All answers are written by then. */
@@ -100,43 +100,40 @@ class ProcessStream implements SideStreamListener {
     if (this.#sawRequestHeaders) this.#stream.end();
   }
 
-  #note(message: ProcessingRequest__Output): void {
+  #note({ kind, modes }: ReadRequest): void {
     const { metrics } = this.#service;
-    metrics.received(message.request ?? "unknown");
-    if (message.protocolConfig !== undefined) this.#modes = message.protocolConfig;
-    if (message.request === "requestHeaders") {
+    metrics.received(kind);
+    if (modes !== undefined) this.#modes = modes;
+    if (kind === "requestHeaders") {
       if (this.#sawRequestHeaders) metrics.spurious();
       this.#sawRequestHeaders = true;
     }
   }
 
-  #answersTo(message: ProcessingRequest__Output): readonly Buffer[] {
+  #answersTo(request: ReadRequest): readonly Buffer[] {
     const { metrics, logger } = this.#service;
     try {
-      const answers = respond(message, this.#modes, () => this.#answerHeaders(message));
+      const answers = respond(request, this.#modes, () => this.#answerHeaders(request));
+      const written = answers.map(writeAnswer);
       // Envoy closes the stream on an immediate response; what it sent meanwhile needs no answer.
-      this.#isOver ||= answers.some(({ immediateResponse }) => immediateResponse !== undefined);
-      return answers.map(processingResponseType.serialize);
+      this.#isOver ||= answers.some((answer) => "immediateResponse" in answer);
+      return written;
     } catch (error) {
       metrics.failed();
-      logger.error({ err: error, kind: message.request }, "ext_proc answered the safe default");
-      this.#isOver = false;
-      const answers = respond(message, this.#modes, () =>
-        safeDefault(namesToStrip(wireHeadersOf(message), [])),
-      );
-      return answers.map(processingResponseType.serialize);
+      logger.error({ err: error, kind: request.kind }, "ext_proc answered the safe default");
+      const strip = namesToStrip(request.headers, []);
+      return respond(request, this.#modes, () => safeDefault(strip)).map(writeAnswer);
     }
   }
 
-  #answerHeaders(message: ProcessingRequest__Output): ProcessingResponse {
-    const { clock, metrics, logger, tracer, handle, limitOf, ...service } = this.#service;
+  #answerHeaders(request: ReadRequest): Answer {
+    const { clock, metrics, logger, tracer, handle, limitOf } = this.#service;
     const startedMs = clock.monotonicMs();
-    const headers = wireHeadersOf(message);
-    const facts = factsOf(message, headers, service.unhealthy());
-    const parent = parentContextOf(this.#stream.metadata, facts.headers);
+    const facts = factsOf(request, this.#service.unhealthy());
+    const parent = parentContextOf(this.#stream.metadata, request.headers);
     const outcome = inSpan(tracer, parent, () => handle(facts));
-    const response = toProcessingResponse(outcome, {
-      strip: namesToStrip(headers, service.alsoStrip()),
+    const answer = toAnswer(outcome, {
+      strip: namesToStrip(request.headers, this.#service.alsoStrip()),
       limitOf,
       onHeaderDropped: (name) => {
         metrics.headerDropped(name);
@@ -144,20 +141,11 @@ class ProcessStream implements SideStreamListener {
       },
     });
     metrics.answered((clock.monotonicMs() - startedMs) / 1000);
-    return response;
+    return answer;
   }
 }
 
 const NO_MODES: BodyModes = {};
-
-function decode(bytes: Buffer): ProcessingRequest__Output | undefined {
-  try {
-    return processingRequestType.deserialize(bytes);
-  } catch {
-    // Not a message: the caller ends the stream with an error, the one thing left to say.
-    return undefined;
-  }
-}
 
 function inSpan(
   tracer: Tracer,
