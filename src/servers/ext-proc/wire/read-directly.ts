@@ -5,7 +5,10 @@ import type { ReadRequest } from "./read-request.js";
 
 /** Tags of the fields that are read: number * 8, and 2 for bytes or 0 for an integer. */
 const TAG = {
-  request: { headers: 0x12, attributes: 0x4a, observabilityMode: 0x50, protocolConfig: 0x5a },
+  request: {
+    ...{ headers: 0x12, metadataContext: 0x42, attributes: 0x4a },
+    ...{ observabilityMode: 0x50, protocolConfig: 0x5a },
+  },
   httpHeaders: { headers: 0x0a, endOfStream: 0x18 },
   headerMap: { header: 0x0a },
   header: { key: 0x0a, value: 0x12, rawValue: 0x1a },
@@ -39,10 +42,10 @@ export function readDirectly(bytes: Buffer): ReadRequest | undefined {
       principal = readAttributes(reader, reader.end(bytes.length));
     } else if (tag === TAG.request.observabilityMode) {
       isObserved = reader.bool();
-    } else if (tag === TAG.request.protocolConfig && modes === undefined) {
-      // Body modes are for streams that we seldom see.
+    } else if (tag === TAG.request.metadataContext || tag === TAG.request.protocolConfig) {
+      // Envoy sends both, and they are empty but for streams that we seldom see.
       if (reader.end(bytes.length) !== reader.at) return undefined;
-      modes = NO_MODES;
+      if (tag === TAG.request.protocolConfig) modes = NO_MODES;
     } else return undefined;
     if (reader.isLost) return undefined;
   }
