@@ -4,7 +4,11 @@ import { systemClock } from "../../src/adapters/system/clock.js";
 import type { HandleRequest } from "../../src/app/handle-request.js";
 import type { RequestFacts } from "../../src/core/routing/facts.js";
 import type { ExtProcMetrics } from "../../src/servers/ext-proc/metrics.js";
-import { serveExtProc, type ExtProcOptions } from "../../src/servers/ext-proc/server.js";
+import {
+  serveExtProc,
+  TRANSPORTS,
+  type ExtProcOptions,
+} from "../../src/servers/ext-proc/server.js";
 import { aDecision, aLimit, aVerdict } from "../unit/servers/ext-proc/a-decision.js";
 import { extProcClient, requestHeaders, type ExtProcClient } from "./ext-proc-client.js";
 
@@ -63,9 +67,12 @@ function countingMetrics(counts: Counts): ExtProcMetrics {
   };
 }
 
+/** Every suite of the protocol runs on each transport; tests of one name it themselves. */
+export const EVERY_TRANSPORT = TRANSPORTS.map((transport) => ({ transport }));
+
 /** A real server on a free port and a client of it; both end with `stop`. */
 export async function startExtProc(
-  overrides: Partial<ExtProcOptions> = {},
+  overrides: Partial<ExtProcOptions> & Pick<ExtProcOptions, "transport">,
 ): Promise<StartedExtProc & { readonly stop: () => Promise<void> }> {
   const counts: Counts = {};
   const lines: string[] = [];

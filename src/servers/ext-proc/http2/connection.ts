@@ -12,6 +12,8 @@ import { GrpcStream } from "./stream.js";
 /** What one connection may hold open. Every message is answered at once, so streams only wait. */
 const MAX_STREAMS = 100_000;
 const MAX_FIELD_BYTES = 65_536;
+/** Fields over their bound cost their stream, a block over this one the connection. */
+const MAX_BLOCK_BYTES = 4 * MAX_FIELD_BYTES;
 const STREAM_WINDOW = 1024 * 1024;
 const CONNECTION_WINDOW = 16 * 1024 * 1024;
 const FIRST_CONNECTION_WINDOW = 65_535;
@@ -211,8 +213,8 @@ export class Http2Connection {
     if (block === undefined) throw protocolError("CONTINUATION of nothing");
     // Each part counts, or an endless block could be of empty ones (CVE-2024-27316).
     block.bytes += payload.length + 64;
-    if (block.bytes > MAX_FIELD_BYTES) {
-      throw new Http2Error(CODE.enhanceYourCalm, `a header block is over ${MAX_FIELD_BYTES} bytes`);
+    if (block.bytes > MAX_BLOCK_BYTES) {
+      throw new Http2Error(CODE.enhanceYourCalm, `a header block is over ${MAX_BLOCK_BYTES} bytes`);
     }
     block.parts.push(Buffer.from(payload));
     if ((flags & FLAG.endHeaders) === 0) return;
@@ -345,7 +347,8 @@ export class Http2Connection {
     } else if (setting === SETTING.maxFrameSize) {
       if (value < MAX_FRAME_BYTES || value >= 2 ** 24) throw protocolError("a bad MAX_FRAME_SIZE");
       this.#sender.setMaxFrameBytes(value);
-    } else if (setting === SETTING.enablePush && value > 1) throw protocolError("a bad ENABLE_PUSH");
+    } else if (setting === SETTING.enablePush && value > 1)
+      throw protocolError("a bad ENABLE_PUSH");
   }
 
   #onPing(id: number, flags: number, payload: Buffer): void {

@@ -75,7 +75,9 @@ export function timeoutMsOf(head: RequestHead): number | undefined {
 }
 
 /** What a stream is refused with before anybody reads it; undefined: it is a call we may know. */
-export function refusalOf(head: RequestHead):
+export function refusalOf(
+  head: RequestHead,
+):
   | { readonly httpStatus: number }
   | { readonly code: number; readonly details: string }
   | undefined {

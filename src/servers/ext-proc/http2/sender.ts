@@ -1,11 +1,5 @@
 import { CODE, Http2Error } from "./error.js";
-import {
-  FLAG,
-  FRAME,
-  MAX_FRAME_BYTES,
-  MAX_WINDOW,
-  type FrameOutput,
-} from "./frames.js";
+import { FLAG, FRAME, MAX_FRAME_BYTES, MAX_WINDOW, type FrameOutput } from "./frames.js";
 import { PREFIX_BYTES, RESPONSE_HEAD, STATUS, trailersOf } from "./grpc.js";
 import type { GrpcStream, StreamOutput } from "./stream.js";
 
@@ -161,4 +155,3 @@ export class Sender implements StreamOutput {
     this.#events.finished(stream);
   }
 }
-

@@ -8,7 +8,10 @@ const HELP = "Time to decide.";
 const BUCKETS = [0.1, 1, 10];
 
 test("law: a scrape reads as that of prom-client's own histogram, however often it comes", async () => {
-  const value = fc.oneof(fc.constantFrom(0, 0.1, 1, 10), fc.double({ min: 0, max: 20, noNaN: true }));
+  const value = fc.oneof(
+    fc.constantFrom(0, 0.1, 1, 10),
+    fc.double({ min: 0, max: 20, noNaN: true }),
+  );
   await fc.assert(
     fc.asyncProperty(fc.array(fc.oneof(value, fc.constant("scrape" as const))), async (steps) => {
       const [ours, theirs] = [new Registry(), new Registry()];
