@@ -1,4 +1,5 @@
-import { status as grpcStatus } from "@grpc/grpc-js";
+import { once } from "node:events";
+import { Client, credentials, status as grpcStatus, type ServiceError } from "@grpc/grpc-js";
 import { trace } from "@opentelemetry/api";
 import {
   InMemorySpanExporter,
@@ -8,7 +9,7 @@ import {
 import { Struct as PbStruct } from "google-protobuf/google/protobuf/struct_pb.js";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import type { ProcessingRequest } from "../../src/gen/envoy/service/ext_proc/v3/ProcessingRequest.js";
-import { processingRequestType } from "../../src/servers/ext-proc/protocol.js";
+import { EXT_PROC_SERVICE, processingRequestType } from "../../src/servers/ext-proc/protocol.js";
 import type { ExtProcOptions } from "../../src/servers/ext-proc/server.js";
 import { mutationOf, requestHeaders } from "../support/ext-proc-client.js";
 import {
@@ -193,6 +194,28 @@ describe.each(EVERY_TRANSPORT)("transport $transport", ({ transport }) => {
       const next = client.open();
       next.send(user("u1"));
       expect(decisionOf(await next.next())).toBe("decision-of-u1");
+    });
+
+    test("a message over 4 MiB ends the stream with RESOURCE_EXHAUSTED", async () => {
+      const { client } = await start();
+      const stream = client.open();
+      stream.send({ requestBody: { body: Buffer.alloc(5 * 2 ** 20) } });
+      expect(await stream.status).toMatchObject({ code: grpcStatus.RESOURCE_EXHAUSTED });
+    });
+
+    test("a method that is not there is UNIMPLEMENTED, and says so", async () => {
+      const { address } = await start();
+      const client = new Client(address, credentials.createInsecure(), {
+        "grpc.use_local_subchannel_pool": 1,
+      });
+      closing.push(() => {
+        client.close();
+      });
+      const same = (bytes: Buffer) => bytes;
+      const call = client.makeBidiStreamRequest(`/${EXT_PROC_SERVICE}/Other`, same, same);
+      const [error] = (await once(call.resume(), "error")) as [ServiceError];
+      expect(error.code).toBe(grpcStatus.UNIMPLEMENTED);
+      expect(error.details).toContain("Other");
     });
 
     test("a bad header value is left out, and the rest of the decision is sent", async () => {

@@ -28,6 +28,19 @@ export function frame(
   return Buffer.concat([head, payload]);
 }
 
+/** SETTINGS with one of them. */
+export const setting = (id: number, value: number) => {
+  const bytes = Buffer.alloc(6);
+  bytes.writeUInt16BE(id);
+  bytes.writeUInt32BE(value, 2);
+  return frame(4, 0, 0, bytes);
+};
+export const uint32 = (value: number) => {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
+};
+
 /** Literals without indexing and without Huffman; names and values under 127 bytes. */
 export const fieldBlock = (fields: readonly (readonly [string, string])[]) =>
   Buffer.concat(

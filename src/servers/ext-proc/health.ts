@@ -1,5 +1,5 @@
 import { status as grpcStatus } from "@grpc/grpc-js";
-import { HealthImplementation, service as healthService } from "grpc-health-check";
+import { HealthImplementation } from "grpc-health-check";
 import { EXT_PROC_SERVICE } from "./protocol.js";
 import type { AcceptStream, SideStream } from "./side-stream.js";
 
@@ -33,7 +33,7 @@ export function makeHealth(): Health {
 }
 
 type Server = Parameters<HealthImplementation["addToServer"]>[0];
-type Method = (typeof healthService)[string];
+type Method = Parameters<Server["addService"]>[0][string];
 type Handlers = Readonly<Record<string, (call: object, answer: AnswerUnary) => void>>;
 type AnswerUnary = (
   error: { readonly code: number; readonly details: string } | null,

@@ -52,15 +52,20 @@ export async function serveExtProc(options: ExtProcOptions): Promise<ExtProcServ
 }
 
 async function listen(
-  { address, transport }: ExtProcOptions,
+  { address, transport, metrics, logger }: ExtProcOptions,
   { accept }: Process,
   health: Health,
 ): Promise<Transport> {
   await freeUnixSocket(address);
+  const onBug = (error: unknown) => {
+    metrics.failed();
+    logger.error({ err: error }, "a stream or its connection ended with an error of ours");
+  };
+  const methods = new Map([...healthMethods(health), [PROCESS_PATH, accept]]);
   try {
     return transport === "grpc-js"
       ? await listenGrpcJs(address, accept, health)
-      : await listenHttp2(address, new Map([...healthMethods(health), [PROCESS_PATH, accept]]));
+      : await listenHttp2(address, { methods, onBug });
   } catch (cause) {
     const message =
       `cannot listen on ${address}: ${String(cause)}; ` +

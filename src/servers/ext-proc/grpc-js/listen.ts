@@ -1,4 +1,4 @@
-import { Metadata, Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
+import { Server, ServerCredentials, type Metadata, type ServerDuplexStream } from "@grpc/grpc-js";
 import type { HeaderView } from "../../../core/routing/facts.js";
 import type { Health } from "../health.js";
 import { extProcService } from "../protocol.js";

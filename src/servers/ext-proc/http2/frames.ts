@@ -75,6 +75,42 @@ export class FrameOutput {
     this.#length = this.#bytes.writeUInt32BE(value, this.#grow(4));
   }
 
+  /** A header block in one frame: ours are far shorter than any peer may bound frames to. */
+  fields(block: Uint8Array, flags: number, streamId: number): void {
+    this.frame(block.length, FRAME.headers, FLAG.endHeaders | flags, streamId);
+    this.payload(block);
+  }
+
+  reset(streamId: number, code: number): void {
+    this.frame(4, FRAME.rstStream, 0, streamId);
+    this.uint32(code);
+  }
+
+  settings(values: readonly (readonly [setting: number, value: number])[]): void {
+    this.frame(6 * values.length, FRAME.settings, 0, 0);
+    for (const [setting, value] of values) {
+      this.uint16(setting);
+      this.uint32(value);
+    }
+  }
+
+  ping(payload: Uint8Array, flags: number): void {
+    this.frame(payload.length, FRAME.ping, flags, 0);
+    this.payload(payload);
+  }
+
+  goaway(lastId: number, code: number): void {
+    this.frame(8, FRAME.goaway, 0, 0);
+    this.uint32(lastId);
+    this.uint32(code);
+  }
+
+  /** Lets the peer send so many bytes more. */
+  widen(streamId: number, increment: number): void {
+    this.frame(4, FRAME.windowUpdate, 0, streamId);
+    this.uint32(increment);
+  }
+
   /** Runs what answers a read; what it writes leaves together when it is done. */
   together(write: () => void): void {
     this.#isHeld = true;

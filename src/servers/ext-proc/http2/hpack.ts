@@ -18,7 +18,6 @@ const GROWTH = 2;
 
 /** RFC 9113, 8.2.1: lower-case tokens; a colon only in front. */
 const NAME = /^:?[!#$%&'*+\-.^_`|~0-9a-z]+$/;
-// eslint-disable-next-line no-control-regex -- control characters are what it looks for
 const NOT_IN_VALUE = /[\0\r\n]/;
 
 /** The fields of one block; what is over the bound is decoded, because it changes the table, and dropped. */

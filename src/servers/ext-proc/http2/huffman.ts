@@ -44,7 +44,7 @@ const malformed = () =>
 type Tree = (readonly [number, number])[];
 
 function codeTree(): Tree {
-  const lengths = [...LENGTHS].map((length) => Number.parseInt(length, 36));
+  const lengths = Array.from(LENGTHS, (length) => Number.parseInt(length, 36));
   const symbols = lengths
     .map((length, symbol) => ({ length, symbol }))
     .sort((a, b) => a.length - b.length || a.symbol - b.symbol);

@@ -5,14 +5,14 @@ import { parseHostPort } from "../../../core/host-port.js";
 import type { Transport } from "../side-stream.js";
 import { unixPathOf } from "../unix-socket.js";
 import { within } from "../within.js";
-import { Http2Connection, type Methods } from "./connection.js";
+import { Http2Connection, type Service } from "./connection.js";
 
 /** Serves gRPC on sockets, without TLS: HTTP/2 with prior knowledge (RFC 9113, 3.3). */
-export async function listenHttp2(address: string, methods: Methods): Promise<Transport> {
+export async function listenHttp2(address: string, service: Service): Promise<Transport> {
   const connections = new Set<Http2Connection>();
   const serverOf = () =>
     createServer({ noDelay: true, keepAlive: true }, (socket) => {
-      const connection = new Http2Connection(socket, methods);
+      const connection = new Http2Connection(socket, service);
       connections.add(connection);
       socket.once("close", () => connections.delete(connection));
     });

@@ -1,11 +1,11 @@
-import { CODE, Http2Error } from "./error.js";
-import { FLAG, FRAME, MAX_FRAME_BYTES, MAX_WINDOW, type FrameOutput } from "./frames.js";
+import { CODE } from "./error.js";
+import { flowError, protocolError } from "./frame-shape.js";
+import { FLAG, FRAME, MAX_FRAME_BYTES, MAX_WINDOW, SETTING, type FrameOutput } from "./frames.js";
 import { PREFIX_BYTES, RESPONSE_HEAD, STATUS, trailersOf } from "./grpc.js";
 import type { GrpcStream, StreamOutput } from "./stream.js";
 
 /** RFC 9113, 6.9.2. */
 const FIRST_WINDOW = 65_535;
-const UINT32_BYTES = 4;
 
 export type SenderEvents = {
   /** Nothing waits for a window any more. */
@@ -63,40 +63,26 @@ export class Sender implements StreamOutput {
     this.#output.settle();
   }
 
-  /** RST_STREAM, which is the last frame of a stream. */
-  reset(streamId: number, code: number): void {
-    this.#output.frame(UINT32_BYTES, FRAME.rstStream, 0, streamId);
-    this.#output.uint32(code);
-  }
-
   forget(stream: GrpcStream): void {
     stream.queued = [];
     this.#waiting.delete(stream);
   }
 
-  setMaxFrameBytes(bytes: number): void {
-    this.#maxFrameBytes = bytes;
-  }
-
-  /** RFC 9113, 6.9.2: a new first window changes those of open streams too. */
-  setStreamWindow(bytes: number, streams: Iterable<GrpcStream>): void {
-    const change = bytes - this.#streamWindow;
-    this.#streamWindow = bytes;
-    if (change === 0) return;
-    for (const stream of streams) {
-      stream.sendWindow += change;
-      if (stream.sendWindow > MAX_WINDOW) {
-        throw new Http2Error(CODE.flowControlError, "SETTINGS make a window over 2^31-1");
-      }
-    }
-    this.#sendWaiting();
+  /** Takes a setting of the peer. Those not here bound what we never do: push, and index fields. */
+  set(setting: number, value: number, streams: ReadonlyMap<number, GrpcStream>): void {
+    if (setting === SETTING.initialWindowSize) {
+      if (value > MAX_WINDOW) throw flowError("a first window over 2^31-1");
+      this.#setStreamWindow(value, streams.values());
+    } else if (setting === SETTING.maxFrameSize) {
+      if (value < MAX_FRAME_BYTES || value >= 2 ** 24) throw protocolError("a bad MAX_FRAME_SIZE");
+      this.#maxFrameBytes = value;
+    } else if (setting === SETTING.enablePush && value > 1)
+      throw protocolError("a bad ENABLE_PUSH");
   }
 
   widen(increment: number): void {
     this.#window += increment;
-    if (this.#window > MAX_WINDOW) {
-      throw new Http2Error(CODE.flowControlError, "the connection's window is over 2^31-1");
-    }
+    if (this.#window > MAX_WINDOW) throw flowError("the connection's window is over 2^31-1");
     this.#sendWaiting();
   }
 
@@ -106,6 +92,18 @@ export class Sender implements StreamOutput {
     if (stream.sendWindow > MAX_WINDOW) return false;
     if (stream.queued.length > 0) this.#sendQueued(stream);
     return true;
+  }
+
+  /** RFC 9113, 6.9.2: a new first window changes those of open streams too. */
+  #setStreamWindow(bytes: number, streams: Iterable<GrpcStream>): void {
+    const change = bytes - this.#streamWindow;
+    this.#streamWindow = bytes;
+    if (change === 0) return;
+    for (const stream of streams) {
+      stream.sendWindow += change;
+      if (stream.sendWindow > MAX_WINDOW) throw flowError("SETTINGS make a window over 2^31-1");
+    }
+    this.#sendWaiting();
   }
 
   #sendWaiting(): void {
@@ -138,8 +136,7 @@ export class Sender implements StreamOutput {
   #writeHead(stream: GrpcStream): void {
     if (stream.isHeadSent) return;
     stream.isHeadSent = true;
-    this.#output.frame(RESPONSE_HEAD.length, FRAME.headers, FLAG.endHeaders, stream.id);
-    this.#output.payload(RESPONSE_HEAD);
+    this.#output.fields(RESPONSE_HEAD, 0, stream.id);
   }
 
   /** Without a head of their own, trailers bring one (gRPC's Trailers-Only). */
@@ -148,10 +145,9 @@ export class Sender implements StreamOutput {
     const trailers = trailersOf(code, details);
     const block = stream.isHeadSent ? trailers : Buffer.concat([RESPONSE_HEAD, trailers]);
     stream.isHeadSent = true;
-    this.#output.frame(block.length, FRAME.headers, FLAG.endHeaders | FLAG.endStream, stream.id);
-    this.#output.payload(block);
+    this.#output.fields(block, FLAG.endStream, stream.id);
     // A peer that could still send is told that nobody reads it (RFC 9113, 8.1).
-    if (!stream.isHalfClosed) this.reset(stream.id, CODE.noError);
+    if (!stream.isHalfClosed) this.#output.reset(stream.id, CODE.noError);
     this.#events.finished(stream);
   }
 }
