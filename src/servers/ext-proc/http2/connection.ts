@@ -3,7 +3,7 @@ import type { AcceptStream } from "../side-stream.js";
 import { CODE, Http2Error } from "./error.js";
 import { FrameReader } from "./frame-reader.js";
 import { FLAG, FRAME, FrameOutput, MAX_WINDOW, SETTING } from "./frames.js";
-import { plainStatus, refusalOf, STATUS, timeoutMsOf } from "./grpc.js";
+import { HTTP_STATUS, plainStatus, refusalOf, STATUS, timeoutMsOf } from "./grpc.js";
 import { flowError, fragmentOf, protocolError, requireShape, unpadded } from "./frame-shape.js";
 import { HeaderBlock } from "./header-block.js";
 import { FieldDecoder, type FieldBlock } from "./hpack.js";
@@ -15,17 +15,15 @@ import {
   STREAM_WINDOW,
 } from "./limits.js";
 import { areTrailers, requestHeadOf, type RequestHead } from "./request-head.js";
-import { Sender } from "./sender.js";
+import { FIRST_WINDOW, Sender } from "./sender.js";
 import { GrpcStream } from "./stream.js";
 
-const FIRST_CONNECTION_WINDOW = 65_535;
 const SETTINGS: readonly (readonly [number, number])[] = [
   [SETTING.maxConcurrentStreams, MAX_STREAMS],
   [SETTING.initialWindowSize, STREAM_WINDOW],
   [SETTING.maxHeaderListSize, MAX_FIELD_BYTES],
 ];
 const RETIRING = Buffer.from("retiring");
-const REQUEST_HEADER_FIELDS_TOO_LARGE = 431;
 
 export type Service = {
   /** By path. */
@@ -78,7 +76,7 @@ export class Http2Connection {
       for (const stream of this.#streams.values()) this.#close(stream);
     });
     this.#output.settings(SETTINGS);
-    this.#output.widen(0, CONNECTION_WINDOW - FIRST_CONNECTION_WINDOW);
+    this.#output.widen(0, CONNECTION_WINDOW - FIRST_WINDOW);
     this.#output.settle();
   }
 
@@ -215,12 +213,9 @@ export class Http2Connection {
   }
 
   #open(id: number, isLast: boolean, { fields, isTooLarge }: FieldBlock): void {
-    if (isTooLarge) {
-      this.#answerPlainly(id, isLast, REQUEST_HEADER_FIELDS_TOO_LARGE);
-      return;
-    }
     const head = requestHeadOf(fields);
-    if (head === undefined) this.#output.reset(id, CODE.protocolError);
+    if (isTooLarge) this.#answerPlainly(id, isLast, HTTP_STATUS.headersTooLarge);
+    else if (head === undefined) this.#output.reset(id, CODE.protocolError);
     else if (this.#streams.size >= MAX_STREAMS) this.#output.reset(id, CODE.refusedStream);
     else {
       const refusal = refusalOf(head);
@@ -248,15 +243,13 @@ export class Http2Connection {
         stream.listener = accept(stream);
       });
       const timeoutMs = timeoutMsOf(head);
-      if (timeoutMs !== undefined) this.#failAfter(stream, timeoutMs);
+      if (timeoutMs !== undefined) {
+        stream.timer = setTimeout(() => {
+          stream.fail(STATUS.deadlineExceeded, `the stream was open for ${timeoutMs} ms`);
+        }, timeoutMs);
+      }
       if (isLast) this.#halfClose(stream);
     }
-  }
-
-  #failAfter(stream: GrpcStream, timeoutMs: number): void {
-    stream.timer = setTimeout(() => {
-      stream.fail(STATUS.deadlineExceeded, `the stream was open for ${timeoutMs} ms`);
-    }, timeoutMs);
   }
 
   #halfClose(stream: GrpcStream): void {

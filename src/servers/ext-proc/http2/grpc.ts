@@ -11,6 +11,13 @@ export const STATUS = {
   internal: 13,
 } as const;
 
+/** For what is no gRPC, and has no gRPC status therefore. */
+export const HTTP_STATUS = {
+  methodNotAllowed: 405,
+  unsupportedMediaType: 415,
+  headersTooLarge: 431,
+} as const;
+
 /** Length-Prefixed-Message: a flag, four bytes of length, the message. */
 export const PREFIX_BYTES = 5;
 
@@ -81,9 +88,9 @@ export function refusalOf(
   | { readonly httpStatus: number }
   | { readonly code: number; readonly details: string }
   | undefined {
-  if (head.method !== "POST") return { httpStatus: 405 };
+  if (head.method !== "POST") return { httpStatus: HTTP_STATUS.methodNotAllowed };
   if (fieldOf(head, "content-type")?.startsWith("application/grpc") !== true) {
-    return { httpStatus: 415 };
+    return { httpStatus: HTTP_STATUS.unsupportedMediaType };
   }
   const encoding = fieldOf(head, "grpc-encoding") ?? "identity";
   if (encoding === "identity") return undefined;

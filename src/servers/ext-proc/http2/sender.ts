@@ -4,8 +4,8 @@ import { FLAG, FRAME, MAX_FRAME_BYTES, MAX_WINDOW, SETTING, type FrameOutput } f
 import { PREFIX_BYTES, RESPONSE_HEAD, STATUS, trailersOf } from "./grpc.js";
 import type { GrpcStream, StreamOutput } from "./stream.js";
 
-/** RFC 9113, 6.9.2. */
-const FIRST_WINDOW = 65_535;
+/** Of streams and of connections, until a peer says otherwise (RFC 9113, 6.9.2). */
+export const FIRST_WINDOW = 65_535;
 
 export type SenderEvents = {
   /** Nothing waits for a window any more. */
