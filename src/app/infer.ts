@@ -1,18 +1,25 @@
 import { ServiceError } from "../core/error.js";
-import { checkInputs } from "../core/serving/check-inputs.js";
+import { checkInputs, hasEmptyInput } from "../core/serving/check-inputs.js";
+import { checkClassifiable, classify } from "../core/serving/classification.js";
 import type { ModelSpec } from "../core/serving/model-spec.js";
 import type { BatchAnswer } from "./batch-runner.js";
-import type { ModelInput, ModelOutput, ServingMetrics } from "./model-ports.js";
+import type { CallFacts } from "./call-facts.js";
+import type { ModelInput, ModelOutput, ServingMetrics, Stages } from "./model-ports.js";
 import type { ServedModels, ServedVersion } from "./served-models.js";
 import type { Clock, PredictionLog } from "./ports.js";
 import { predictionEvent } from "./prediction-event.js";
-import type { CallFacts } from "./prediction-event.js";
+
+export type RequestedOutput = {
+  readonly name: string;
+  /** Over 0: its classification, so many classes of each item, and not the tensor. */
+  readonly classes: number;
+};
 
 /** What the body of a request says, whatever wire it came over. */
 export type InferRequest = {
   readonly input: ModelInput;
-  /** Names of the outputs wanted; undefined: all. */
-  readonly outputs?: readonly string[] | undefined;
+  /** Outputs wanted, in this order; undefined: all, as they are. */
+  readonly outputs?: readonly RequestedOutput[] | undefined;
   /** From now, as the request itself says. */
   readonly timeoutMs?: number | undefined;
   readonly priority: number;
@@ -43,56 +50,88 @@ export type InferParts = {
 export function makeInfer(parts: InferParts): Infer {
   return async (call) => {
     const served = parts.models.find(call.model, call.version);
+    const startedAtMs = parts.clock.monotonicMs();
+    let items = 1;
     try {
-      const answer = await runQueued(parts, served, call);
-      const outputs = selected(answer);
+      const request = call.read(served.spec);
+      const shape = checked(served.spec, request);
+      items = shape.items;
+      const submittedAtMs = parts.clock.monotonicMs();
+      const batch = await runQueued(parts, served, call, request, shape);
+      const answeredAtMs = parts.clock.monotonicMs();
+      const outputs = selected(served.spec, batch.outputs, request.outputs);
       const reply = call.write(served.spec, outputs);
-      record(parts, served.spec, call, { status: 200, outputs, batch: answer });
+      const stages = {
+        inputSeconds: (submittedAtMs - startedAtMs) / 1000,
+        queueSeconds: batch.queueMs / 1000,
+        inferSeconds: Math.max(0, answeredAtMs - submittedAtMs - batch.queueMs) / 1000,
+        outputSeconds: (parts.clock.monotonicMs() - answeredAtMs) / 1000,
+      };
+      record(parts, served.spec, call, { status: 200, items, outputs, batch, stages });
       return reply;
     } catch (error) {
-      const outcome = { status: parts.statusOf(error), outputs: new Map(), batch: undefined };
-      record(parts, served.spec, call, outcome);
+      const status = parts.statusOf(error);
+      record(parts, served.spec, call, { status, items, outputs: new Map(), batch: undefined });
       throw error;
     }
   };
 }
 
-type Answered = BatchAnswer & { readonly wanted: readonly string[] | undefined };
+type BatchShape = { readonly items: number; readonly shapeKey: string };
+
+/** Refuses what is wrong before it is queued. */
+function checked(spec: ModelSpec, { input, outputs }: InferRequest): BatchShape {
+  // What a pipeline takes and gives is for the pipeline to say.
+  if (input.kind === "raw") return { items: 1, shapeKey: "raw" };
+  for (const { name, classes } of outputs ?? []) {
+    const found = spec.outputs.find((output) => output.name === name);
+    if (found === undefined) {
+      throw unknownOutput(
+        name,
+        spec.outputs.map((output) => output.name),
+      );
+    }
+    if (classes > 0) checkClassifiable(name, found.datatype);
+  }
+  return checkInputs(spec, input.tensors);
+}
 
 async function runQueued(
   parts: InferParts,
-  { spec, queue }: ServedVersion,
+  { queue }: ServedVersion,
   call: InferCall<unknown>,
-): Promise<Answered> {
-  const request = call.read(spec);
-  const { input, outputs: wanted, timeoutMs, priority } = request;
-  if (input.kind === "tensors") checkOutputNames(spec, wanted);
-  const shape =
-    input.kind === "tensors" ? checkInputs(spec, input.tensors) : { items: 1, shapeKey: "raw" };
+  { input, timeoutMs, priority }: InferRequest,
+  shape: BatchShape,
+): Promise<BatchAnswer> {
   const budgetMs = Math.min(timeoutMs ?? Infinity, call.meshTimeoutMs ?? Infinity);
   const deadlineAtMs = budgetMs === Infinity ? undefined : call.receivedAtMs + budgetMs;
   if (deadlineAtMs !== undefined && deadlineAtMs <= parts.clock.monotonicMs()) {
     const message = `deadline over: ${budgetMs} ms were left when the request arrived; it was not run`;
     throw new ServiceError("deadlineExceeded", message);
   }
+  const isEmpty = input.kind === "tensors" && hasEmptyInput(input.tensors);
   const { signal } = call;
-  const queued = { ...shape, deadlineAtMs, priority, tenant: "", input, signal };
-  return { ...(await queue.submit(queued)), wanted };
+  try {
+    return await queue.submit({ ...shape, deadlineAtMs, priority, tenant: "", input, signal });
+  } catch (error) {
+    // The declared shape allows a size of 0, the model's own arithmetic does not.
+    if (!isEmpty || !(error instanceof ServiceError) || error.code !== "internal") throw error;
+    const message = `an input has no elements, and the model cannot run without: ${error.message}`;
+    throw new ServiceError("badRequest", message, { cause: error });
+  }
 }
 
-function checkOutputNames(spec: ModelSpec, wanted: readonly string[] | undefined): void {
-  const known = spec.outputs.map((output) => output.name);
-  const unknown = wanted?.find((name) => !known.includes(name));
-  if (unknown !== undefined) throw unknownOutput(unknown, known);
-}
-
-function selected({ outputs, wanted }: Answered): ModelOutput {
+function selected(
+  spec: ModelSpec,
+  outputs: ModelOutput,
+  wanted: readonly RequestedOutput[] | undefined,
+): ModelOutput {
   if (wanted === undefined) return outputs;
   return new Map(
-    wanted.map((name) => {
+    wanted.map(({ name, classes }) => {
       const tensor = outputs.get(name);
       if (tensor === undefined) throw unknownOutput(name, [...outputs.keys()]);
-      return [name, tensor];
+      return [name, classes > 0 ? classify(spec, tensor, classes) : tensor];
     }),
   );
 }
@@ -104,17 +143,21 @@ function unknownOutput(name: string, known: readonly string[]): ServiceError {
 
 type Outcome = {
   readonly status: number;
+  readonly items: number;
   readonly outputs: ModelOutput;
   readonly batch: BatchAnswer | undefined;
+  readonly stages?: Stages;
 };
 
 function record(parts: InferParts, spec: ModelSpec, call: CallFacts, outcome: Outcome): void {
   const durationMs = parts.clock.monotonicMs() - call.receivedAtMs;
   const { name: model, version } = spec;
-  const { status } = outcome;
-  parts.metrics.answered({ model, version, status, seconds: durationMs / 1000 });
+  const { status, items, stages } = outcome;
+  const atMs = parts.clock.nowMs();
+  const seconds = durationMs / 1000;
+  parts.metrics.answered({ model, version, status, seconds, items, atMs, stages });
   if (parts.predictions === undefined) return;
   const role = parts.shadow || call.shadow ? ("shadow" as const) : ("primary" as const);
-  const at = new Date(parts.clock.nowMs()).toISOString();
+  const at = new Date(atMs).toISOString();
   parts.predictions.append(predictionEvent(spec, { ...call, ...outcome, at, role, durationMs }));
 }

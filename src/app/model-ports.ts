@@ -35,17 +35,30 @@ export type LoadedVersion = {
   readonly maxQueueDelayMs: number;
   readonly maxQueued: number;
   readonly instances: InstancePool;
+  readonly instanceCount: number;
+  readonly executionProviders: readonly string[];
+  /** Changes with anything that it was loaded from. */
+  readonly fingerprint: string;
 };
 
 export type LoadedModel = {
   readonly name: string;
   readonly defaultVersion: string;
+  /** Other names of versions, such as `stable`. */
+  readonly versionLabels: Readonly<Record<string, string>>;
   readonly versions: readonly LoadedVersion[];
 };
 
-/** Opens every model of a repository, or throws one error that names everything that is wrong. */
 export type ModelRuntime = {
+  /** Opens every model of a repository, or throws one error that names everything that is wrong. */
   load(root: string): Promise<readonly LoadedModel[]>;
+  /**
+   * Opens one model as its folder is now, or throws one error with everything that is wrong. Versions
+   * that `current` was loaded from unchanged files are taken over as they are.
+   */
+  loadModel(root: string, name: string, current: LoadedModel | undefined): Promise<LoadedModel>;
+  /** The folders of models that are there now. */
+  names(root: string): Promise<readonly string[]>;
 };
 
 /** Runs something once, later; the answer cancels it. */
@@ -53,10 +66,31 @@ export type Timer = (afterMs: number, run: () => void) => () => void;
 
 type ServedVersion = { readonly model: string; readonly version: string };
 
+/** Where the time of an answered request went. */
+export type Stages = {
+  /** Reading what the body says; waiting; the run, with the way to the instance; writing. */
+  readonly inputSeconds: number;
+  readonly queueSeconds: number;
+  readonly inferSeconds: number;
+  readonly outputSeconds: number;
+};
+
+export type Answered = ServedVersion & {
+  /** HTTP status that it has or would have. */
+  readonly status: number;
+  readonly seconds: number;
+  /** Of the request; 1 for a model that does not batch. */
+  readonly items: number;
+  /** Wall clock. */
+  readonly atMs: number;
+  /** Absent: it was not answered with outputs. */
+  readonly stages?: Stages | undefined;
+};
+
 /** Times are in seconds, as Prometheus wants them. */
 export type ServingMetrics = {
-  /** One per answer; status is the HTTP status of it. */
-  answered(request: ServedVersion & { readonly status: number; readonly seconds: number }): void;
+  /** One per answer. */
+  answered(request: Answered): void;
   /** One per request that was dispatched: how long it waited. */
   waited(version: ServedVersion, seconds: number): void;
   /** One per run of a batch, also one that failed: its items, and how long it ran. */

@@ -4,28 +4,12 @@ import type { Tensor } from "../core/serving/tensor.js";
 import { PREDICTION_SCHEMA } from "../schema/events.js";
 import type { PredictionEvent } from "../schema/events.js";
 import type { BatchAnswer } from "./batch-runner.js";
+import type { CallFacts } from "./call-facts.js";
 import type { ModelOutput } from "./model-ports.js";
 import { tensorBytes } from "./tensor-bytes.js";
 
 /** An output is logged as it is when its JSON is at most this long, else as its SHA-256. */
 const MAX_INLINE_BYTES = 512;
-
-/** What is known of a call besides its body. */
-export type CallFacts = {
-  readonly model: string;
-  readonly version?: string | undefined;
-  /** Monotonic, when the request arrived. */
-  readonly receivedAtMs: number;
-  /** What is left of the mesh's time for this try. */
-  readonly meshTimeoutMs?: number | undefined;
-  readonly attempt: number;
-  readonly shadow: boolean;
-  readonly decision: string | null;
-  readonly policy: string | null;
-  readonly arms: string | null;
-  readonly requestId: string | null;
-  readonly signal?: AbortSignal | undefined;
-};
 
 export type Prediction = CallFacts & {
   readonly at: string;

@@ -57,6 +57,20 @@ export function textOf(name: string, bytes: Uint8Array): string {
   return text;
 }
 
+/**
+ * The text of bytes that mean themselves in UTF-8 and in JSON: most BYTES there are, and decoders
+ * cost more than they do.
+ */
+export function plainText(bytes: Buffer, start: number, end: number): string | undefined {
+  for (let at = start; at < end; at += 1) {
+    const byte = bytes[at] ?? 0;
+    if (byte < 0x20 || byte > 0x7e || byte === BACKSLASH) return undefined;
+  }
+  return start === end ? "" : bytes.toString("latin1", start, end);
+}
+
+const BACKSLASH = 0x5c;
+
 export function checkText(name: string, text: string): void {
   if (text.includes("\0")) {
     const message = `input ${name}: a BYTES element has a NUL character, which ONNX Runtime for Node.js cannot carry`;
@@ -70,18 +84,21 @@ export function checkText(name: string, text: string): void {
 function stringsOf(name: string, shape: readonly number[], bytes: Uint8Array): readonly string[] {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const elements: string[] = [];
+  const wanted = elementCount(shape);
   let offset = 0;
-  while (offset < view.length) {
+  while (offset < view.length && elements.length <= wanted) {
     const end = offset + 4 <= view.length ? offset + 4 + view.readUInt32LE(offset) : Infinity;
     if (end > view.length) {
       const message = `input ${name}: BYTES element ${elements.length} ends after the data; each element is its length in 4 little-endian bytes, then its bytes`;
       throw new ServiceError("badRequest", message);
     }
-    elements.push(textOf(name, view.subarray(offset + 4, end)));
+    const start = offset + 4;
+    elements.push(plainText(view, start, end) ?? textOf(name, view.subarray(start, end)));
     offset = end;
   }
-  if (elements.length !== elementCount(shape)) {
-    const message = `input ${name} has ${elements.length} BYTES elements, shape [${shape.join(",")}] needs ${elementCount(shape)}`;
+  if (elements.length !== wanted) {
+    const has = elements.length > wanted ? `more than ${wanted}` : elements.length;
+    const message = `input ${name} has ${has} BYTES elements, shape [${shape.join(",")}] needs ${wanted}`;
     throw new ServiceError("badRequest", message);
   }
   return elements;

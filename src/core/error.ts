@@ -4,6 +4,8 @@ export type ErrorCode =
   | "notFound"
   | "tooLarge"
   | "methodNotAllowed"
+  /** Not in the mode or state that this process is in. */
+  | "conflict"
   | "unsupported"
   | "notReady"
   | "overloaded"

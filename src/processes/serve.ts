@@ -1,16 +1,28 @@
+import { createPublicKey } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import closeWithGrace from "close-with-grace";
+import type { Logger } from "pino";
 import { Registry } from "prom-client";
 import { openJsonlLog } from "../adapters/event-log/jsonl-log.js";
 import { onnxModelRuntime } from "../adapters/onnxruntime/onnx-model-runtime.js";
+import { openRepositoryWatch } from "../adapters/onnxruntime/watch-repository.js";
+import type { RepositoryEvents } from "../adapters/onnxruntime/watch-repository.js";
 import { prometheusEventLogMetrics } from "../adapters/prometheus/event-log-metrics.js";
 import { exposeProcess } from "../adapters/prometheus/process-metrics.js";
 import { prometheusServingMetrics } from "../adapters/prometheus/serving-metrics.js";
+import { exposeTritonMetrics } from "../adapters/prometheus/triton-metrics.js";
 import { systemClock } from "../adapters/system/clock.js";
 import { makeLogger, type LogLevel } from "../adapters/system/logger.js";
 import { makeInfer } from "../app/infer.js";
 import type { Timer } from "../app/model-ports.js";
+import { ModelRepository } from "../app/model-repository.js";
+import type { ModelControl } from "../app/model-repository.js";
+import { recordedMetrics } from "../app/recorded-metrics.js";
 import { ServedModels } from "../app/served-models.js";
+import { ServiceError } from "../core/error.js";
+import { ByteBudget } from "../core/serving/byte-budget.js";
+import { ServingStatistics } from "../core/serving/statistics.js";
 import type { PredictionEvent } from "../schema/events.js";
 import { serveAdmin } from "../servers/admin-http/server.js";
 import { serveInferenceHttp } from "../servers/inference-http/server.js";
@@ -28,11 +40,18 @@ export type ServeOptions = {
   /** Where predictions are logged; absent: they are not. */
   readonly logDirectory?: string | undefined;
   readonly logLevel: LogLevel;
+  readonly modelControl: ModelControl;
+  /** Files with Ed25519 public keys: only models that one of them signed are served. */
+  readonly modelKeys: readonly string[];
+  readonly maxBodyBytes: number;
+  readonly maxJsonBytes: number;
+  /** Bytes of bodies of all requests under way. */
+  readonly maxHeldBytes: number;
+  readonly requestTimeoutMs: number;
   /** How long requests are still accepted after SIGTERM, while the mesh takes note. */
   readonly drainMs?: number | undefined;
 };
 
-const MAX_BODY_BYTES = 64 * 1024 * 1024;
 const DRAIN_MS = 3000;
 /** Beyond the drain, for what is queued and running. */
 const FINISH_MS = 30_000;
@@ -46,15 +65,28 @@ const afterMs: Timer = (delayMs, run) => {
 
 /** Serves until SIGTERM or SIGINT. Prints one JSON line with the addresses when ready. */
 export async function serve(options: ServeOptions): Promise<void> {
+  // onnxruntime would report its use to its makers; a pod talks to nobody unless told to.
+  process.env["ORT_DISABLE_TELEMETRY"] ??= "1";
   const { drainMs = DRAIN_MS } = options;
   const logger = makeLogger({ name: "weir-serve", level: options.logLevel });
   const registry = new Registry();
   exposeProcess(registry);
-  const metrics = prometheusServingMetrics(registry);
-  const runtime = onnxModelRuntime({ timer: afterMs, logger });
-  const loaded = await runtime.load(options.repository);
-  const models = new ServedModels(loaded, { clock: systemClock, timer: afterMs, metrics });
-  const closers = [() => models.close()];
+  const statistics = new ServingStatistics();
+  const metrics = recordedMetrics(statistics, prometheusServingMetrics(registry));
+  const publicKeys = await Promise.all(options.modelKeys.map(readPublicKey));
+  const runtime = onnxModelRuntime({ timer: afterMs, logger, publicKeys });
+  const { repository: root, modelControl: control } = options;
+  // Opened before the models are, so that no change falls between.
+  const watch = control === "poll" ? await openRepositoryWatch(root, afterMs) : undefined;
+  const models = new ServedModels(await runtime.load(root), {
+    ...{ clock: systemClock, timer: afterMs, metrics },
+  });
+  exposeTritonMetrics(registry, statistics, () =>
+    models.list().map(({ spec: { name, version } }) => ({ model: name, version })),
+  );
+  const repository = new ModelRepository({ root, control, runtime, models });
+  watch?.start(followFiles(repository, models, logger));
+  const closers = [() => repository.close(), () => models.close()];
   try {
     const predictions = openPredictionLog(options.logDirectory, registry);
     if (predictions !== undefined) closers.push(() => predictions.close());
@@ -63,8 +95,18 @@ export async function serve(options: ServeOptions): Promise<void> {
       statusOf: (error) => wireStatusOf(error).http,
     });
     const http = await serveInferenceHttp({
-      ...{ models, infer, logger, clock: systemClock, address: options.httpAddress },
-      ...{ serverVersion: packageVersion(), maxBodyBytes: MAX_BODY_BYTES },
+      ...{
+        models,
+        infer,
+        repository,
+        statistics,
+        logger,
+        clock: systemClock,
+        address: options.httpAddress,
+      },
+      ...{ serverVersion: packageVersion(), budget: new ByteBudget(options.maxHeldBytes) },
+      ...{ maxBodyBytes: options.maxBodyBytes, maxJsonBytes: options.maxJsonBytes },
+      requestTimeoutMs: options.requestTimeoutMs,
     });
     closers.unshift(() => http.close());
     const ready = () => models.ready();
@@ -73,14 +115,55 @@ export async function serve(options: ServeOptions): Promise<void> {
     closeWithGrace({ delay: drainMs + FINISH_MS, logger }, async ({ err }) => {
       if (err !== undefined) logger.fatal({ err }, "closing after an error");
       models.startDraining();
+      watch?.close();
       await sleep(drainMs);
       await closeInOrder(closers);
     });
     const line = { ready: true, http: http.address, admin: admin.address };
     process.stdout.write(`${JSON.stringify(line)}\n`);
   } catch (error) {
+    watch?.close();
     await closeInOrder(closers);
     throw error;
+  }
+}
+
+function followFiles(
+  repository: ModelRepository,
+  models: ServedModels,
+  logger: Logger,
+): RepositoryEvents {
+  const told = (model: string, change: Promise<void>, what: string) => {
+    change.then(
+      () => {
+        logger.info({ model }, `model ${what}`);
+      },
+      (err: unknown) => {
+        logger.error({ model, err }, `model could not be ${what}`);
+      },
+    );
+  };
+  return {
+    changed: (model) => {
+      told(model, repository.refresh(model), "loaded");
+    },
+    removed: (model) => {
+      // Its files were refused, and nothing else of it is here.
+      if (models.loaded(model) === undefined) return;
+      told(model, repository.drop(model), "unloaded");
+    },
+  };
+}
+
+async function readPublicKey(file: string): Promise<string> {
+  try {
+    const pem = await readFile(file, "utf8");
+    const { asymmetricKeyType } = createPublicKey(pem);
+    if (asymmetricKeyType === "ed25519") return pem;
+    throw new Error(`it is a key of ${String(asymmetricKeyType)}, not of Ed25519`);
+  } catch (cause) {
+    const because = cause instanceof Error ? cause.message : String(cause);
+    throw new ServiceError("badRequest", `--model-key ${file} cannot be used: ${because}`);
   }
 }
 

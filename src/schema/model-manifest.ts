@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { shown } from "./shape-issues.js";
 import { API_VERSION } from "./policy.js";
 import { VersionName } from "./values.js";
 
@@ -36,7 +37,7 @@ const PipelineFile = z
   .string()
   .regex(/^[^/\\]+\.m?js$/, {
     error: ({ input }) =>
-      `pipeline ${JSON.stringify(input)} must name a .js file in the model's folder, without a path`,
+      `pipeline ${shown(input)} must name a .js file in the model's folder, without a path`,
   })
   .meta({
     description:
@@ -52,8 +53,21 @@ const ManifestVersion = z
       .meta({ description: "Checksum of model.onnx; a file that differs is not served." }),
     pipeline: PipelineFile.optional(),
     labels: z.array(z.string()).optional().meta({ description: "Replaces the model's labels." }),
+    signature: z
+      .base64({ error: "signature must be base64, of the 64 bytes of an Ed25519 signature" })
+      .length(88, { error: "signature must be base64, of the 64 bytes of an Ed25519 signature" })
+      .optional()
+      .meta({
+        description:
+          "Ed25519 signature over the SHA-256 (32 bytes) of model.onnx; checked with `--model-key`.",
+      }),
   })
   .meta({ description: "What differs between versions." });
+
+const VersionLabel = z.string().regex(/^[a-z][a-z0-9._-]{0,62}$/, {
+  error: ({ input }) =>
+    `version label ${JSON.stringify(input)} must match [a-z][a-z0-9._-]*, at most 63 characters`,
+});
 
 export const ModelManifest = z
   .strictObject({
@@ -61,6 +75,10 @@ export const ModelManifest = z
     kind: z.literal("Model").meta({ description: "What this document is." }),
     defaultVersion: VersionName.optional().meta({
       description: "Version of a request that names none. Default: the highest integer.",
+    }),
+    versionLabels: z.record(VersionLabel, VersionName).default({}).meta({
+      description:
+        "Other names of versions, such as `stable: v1`, that callers may put where a version goes.",
     }),
     versions: z
       .record(z.string(), ManifestVersion)
@@ -89,7 +107,7 @@ export const ModelManifest = z
       .array(
         z.enum(EXECUTION_PROVIDERS, {
           error: ({ input }) =>
-            `execution provider ${JSON.stringify(input)} is not one of ${EXECUTION_PROVIDERS.join(", ")}`,
+            `execution provider ${shown(input)} is not one of ${EXECUTION_PROVIDERS.join(", ")}`,
         }),
       )
       .min(1)
@@ -110,10 +128,10 @@ export const ModelManifest = z
       .prefault({})
       .meta({ description: "What is run before the version counts as ready." }),
     pipeline: PipelineFile.optional(),
-    labels: z
-      .array(z.string())
-      .default([])
-      .meta({ description: "Names of the classes; the pipeline gets them." }),
+    labels: z.array(z.string()).default([]).meta({
+      description:
+        "Names of the classes, by index: for the classification extension and the pipeline.",
+    }),
   })
   .meta({ title: "Model", description: "How the versions of one model are served." });
 export type ModelManifest = z.infer<typeof ModelManifest>;

@@ -9,6 +9,7 @@ const WIRE_STATUS = {
   badRequest: { grpc: grpcStatus.INVALID_ARGUMENT, http: 400 },
   notFound: { grpc: grpcStatus.NOT_FOUND, http: 404 },
   methodNotAllowed: { grpc: grpcStatus.UNIMPLEMENTED, http: 405 },
+  conflict: { grpc: grpcStatus.FAILED_PRECONDITION, http: 409 },
   tooLarge: { grpc: grpcStatus.INVALID_ARGUMENT, http: 413 },
   /** nginx's "client closed request": nobody reads it but the log. */
   cancelled: { grpc: grpcStatus.CANCELLED, http: 499 },

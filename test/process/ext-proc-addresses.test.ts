@@ -3,30 +3,12 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, describe, expect, test } from "vitest";
-import type { ExtProcOptions } from "../../src/servers/ext-proc/server.js";
-import { extProcClient, mutationOf } from "../support/ext-proc-client.js";
-import {
-  EVERY_TRANSPORT,
-  startExtProc,
-  user,
-  type StartedExtProc,
-} from "../support/ext-proc-server.js";
-
-const closing: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close();
-});
+import { describe, expect, test } from "vitest";
+import { decisionOf, extProcClient } from "../support/ext-proc-client.js";
+import { EVERY_TRANSPORT, extProcServers, user } from "../support/ext-proc-server.js";
 
 describe.each(EVERY_TRANSPORT)("transport $transport", ({ transport }) => {
-  async function start(overrides: Partial<ExtProcOptions> = {}): Promise<StartedExtProc> {
-    const started = await startExtProc({ transport, ...overrides });
-    closing.push(started.stop);
-    return started;
-  }
-
-  const decisionOf = (answer: Parameters<typeof mutationOf>[0]) =>
-    mutationOf(answer).set["x-weir-decision"];
+  const { start, closing } = extProcServers(transport);
 
   describe("addresses", () => {
     const folder = async () => {

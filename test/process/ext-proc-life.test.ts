@@ -1,31 +1,13 @@
 import { connect, constants, type ClientHttp2Session, type ClientHttp2Stream } from "node:http2";
 import { Client, credentials, status as grpcStatus } from "@grpc/grpc-js";
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { EXT_PROC_SERVICE, processingRequestType } from "../../src/servers/ext-proc/protocol.js";
 import { systemClock } from "../../src/adapters/system/clock.js";
-import type { ExtProcOptions } from "../../src/servers/ext-proc/server.js";
-import { extProcClient, mutationOf, type SideStream } from "../support/ext-proc-client.js";
-import {
-  EVERY_TRANSPORT,
-  startExtProc,
-  user,
-  type StartedExtProc,
-} from "../support/ext-proc-server.js";
-
-const closing: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close();
-});
+import { decisionOf, extProcClient, type SideStream } from "../support/ext-proc-client.js";
+import { EVERY_TRANSPORT, extProcServers, user } from "../support/ext-proc-server.js";
 
 describe.each(EVERY_TRANSPORT)("transport $transport", ({ transport }) => {
-  async function start(overrides: Partial<ExtProcOptions> = {}): Promise<StartedExtProc> {
-    const started = await startExtProc({ transport, ...overrides });
-    closing.push(started.stop);
-    return started;
-  }
-
-  const decisionOf = (answer: Parameters<typeof mutationOf>[0]) =>
-    mutationOf(answer).set["x-weir-decision"];
+  const { start, closing } = extProcServers(transport);
 
   function openRaw(session: ClientHttp2Session): ClientHttp2Stream {
     const message = processingRequestType.serialize(user("u1"));

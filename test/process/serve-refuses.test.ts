@@ -33,6 +33,10 @@ test("every mistake in the manifests and folders is named, with its position", a
     "c/green/model.onnx": identityModel(),
     "d/1/model.onnx": identityModel(),
     "d/model.yaml": "a: [",
+    "e/v1/model.onnx": identityModel(),
+    "e/model.yaml": manifest("versionLabels: { stable: v9, v1: v1 }"),
+    "f/1/model.onnx": identityModel(),
+    "f/model.yaml": manifest("versionLabels: { 3: 1 }"),
   });
   expect(refusal).toContain("ended with code 64");
   for (const line of [
@@ -44,6 +48,9 @@ test("every mistake in the manifests and folders is named, with its position", a
     "b/model.yaml:3:1 pipeline: b/gone.js is no file",
     "defaultVersion: none of the versions blue, green is an integer",
     "d/model.yaml:1:",
+    "e/model.yaml:3:18 versionLabels.stable: there is no version v9, only v1",
+    'f/model.yaml:3:18 versionLabels.3: version label "3" must match',
+    "versionLabels.v1: there is a version of that name: a label needs another",
   ]) {
     expect(refusal).toContain(line);
   }

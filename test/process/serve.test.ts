@@ -23,6 +23,8 @@ export function postprocess({ y }, body, { model, version, labels }) {
 }
 `;
 
+const DECISION = "01JDB2S6GZQ0Y1V8T3M5N7P9RX";
+
 let repository: Repository;
 let logDirectory: string;
 let server: ServeProcess;
@@ -210,8 +212,8 @@ test("a request whose caller hangs up in the queue is not run", async () => {
 
 test("every answer is logged once, with what the mesh said about the request", async () => {
   const headers = {
-    "x-weir-decision": "01JD",
-    "x-weir-policy": "p1",
+    "x-weir-decision": DECISION,
+    "x-weir-policy": "0123456789ab",
     "x-weir-arms": "e=treatment",
     "x-weir-shadow": "1",
     "x-envoy-attempt-count": "2",
@@ -226,11 +228,17 @@ test("every answer is logged once, with what the mesh said about the request", a
     const lines = texts.join("").split("\n").filter(Boolean);
     return lines
       .map((line) => PredictionEvent.parse(JSON.parse(line)))
-      .filter((each) => each.decision === "01JD");
+      .filter((each) => each.decision === DECISION);
   });
   expect(logged).toHaveLength(1);
   expect(logged[0]).toMatchObject({
-    ...{ policy: "p1", arms: "e=treatment", role: "shadow", attempt: 2, requestId: "r-1" },
+    ...{
+      policy: "0123456789ab",
+      arms: "e=treatment",
+      role: "shadow",
+      attempt: 2,
+      requestId: "r-1",
+    },
     ...{ model: "look-up", version: "1", status: 200, batchSize: 1 },
     outputs: { y: { datatype: "FP32", shape: [1, 1], data: [20] } },
   });

@@ -1,5 +1,6 @@
 import { trace } from "@opentelemetry/api";
 import pino from "pino";
+import { afterEach } from "vitest";
 import { systemClock } from "../../src/adapters/system/clock.js";
 import type { HandleRequest } from "../../src/app/handle-request.js";
 import type { RequestFacts } from "../../src/core/routing/facts.js";
@@ -8,13 +9,14 @@ import {
   serveExtProc,
   TRANSPORTS,
   type ExtProcOptions,
+  type TransportName,
 } from "../../src/servers/ext-proc/server.js";
 import { aDecision, aLimit, aVerdict } from "../unit/servers/ext-proc/a-decision.js";
 import { extProcClient, requestHeaders, type ExtProcClient } from "./ext-proc-client.js";
 
 type Counts = Record<string, number>;
 
-export type StartedExtProc = {
+type StartedExtProc = {
   readonly address: string;
   readonly drain: () => Promise<void>;
   readonly client: ExtProcClient;
@@ -67,11 +69,25 @@ function countingMetrics(counts: Counts): ExtProcMetrics {
   };
 }
 
-/** Every suite of the protocol runs on each transport; tests of one name it themselves. */
+/** Starts servers for the tests of a file, and ends what a test opened when it is over. */
+export function extProcServers(transport: TransportName) {
+  const closing: (() => unknown)[] = [];
+  afterEach(async () => {
+    for (const close of closing.splice(0).reverse()) await close();
+  });
+  const start = async (overrides: Partial<ExtProcOptions> = {}): Promise<StartedExtProc> => {
+    const started = await startExtProc({ transport, ...overrides });
+    closing.push(started.stop);
+    return started;
+  };
+  return { start, closing };
+}
+
+/** Every suite of the protocol runs on each transport. */
 export const EVERY_TRANSPORT = TRANSPORTS.map((transport) => ({ transport }));
 
 /** A real server on a free port and a client of it; both end with `stop`. */
-export async function startExtProc(
+async function startExtProc(
   overrides: Partial<ExtProcOptions> & Pick<ExtProcOptions, "transport">,
 ): Promise<StartedExtProc & { readonly stop: () => Promise<void> }> {
   const counts: Counts = {};

@@ -3,6 +3,7 @@ import type {
   LoadedModel,
   ModelInput,
   ModelOutput,
+  ModelRuntime,
   ServingMetrics,
   Timer,
 } from "../../src/app/model-ports.js";
@@ -115,7 +116,8 @@ export const noMetrics: ServingMetrics = {
 /** A model of one version that answers each input as it came. */
 export function echoModel(spec: Partial<ModelSpec> & { readonly name: string }): LoadedModel {
   const inputs = [{ name: "x", datatype: "FP32", shape: [-1, 2] }] as const;
-  const whole = { version: "1", inputs, outputs: spec.inputs ?? inputs, maxBatchSize: 8 };
+  const outputs = spec.inputs ?? inputs;
+  const whole = { version: "1", inputs, outputs, maxBatchSize: 8, labels: [] };
   const instances = new FakePool(1, (batch) =>
     batch.map((input) =>
       input.kind === "tensors"
@@ -126,9 +128,23 @@ export function echoModel(spec: Partial<ModelSpec> & { readonly name: string }):
     ),
   );
   const version = { spec: { ...whole, takesRawBody: false, ...spec }, instances };
+  const settings = { maxQueued: 64, maxQueueDelayMs: 0, instanceCount: 1, fingerprint: "" };
   return {
     name: spec.name,
     defaultVersion: "1",
-    versions: [{ ...version, maxQueued: 64, maxQueueDelayMs: 0 }],
+    versionLabels: { stable: "1" },
+    versions: [{ ...version, ...settings, executionProviders: ["cpu"] }],
+  };
+}
+
+/** A repository of these models, which are loaded as they are. */
+export function fakeRuntime(models: readonly LoadedModel[]): ModelRuntime {
+  return {
+    load: () => Promise.resolve(models),
+    loadModel: (_root, wanted) => {
+      const found = models.find(({ name }) => name === wanted);
+      return found === undefined ? Promise.reject(new Error(wanted)) : Promise.resolve(found);
+    },
+    names: () => Promise.resolve(models.map(({ name }) => name)),
   };
 }

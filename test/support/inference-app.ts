@@ -1,12 +1,17 @@
 import type { FastifyInstance, LightMyRequestResponse } from "fastify";
 import { pino } from "pino";
 import { makeInfer } from "../../src/app/infer.js";
+import { ModelRepository } from "../../src/app/model-repository.js";
+import { recordedMetrics } from "../../src/app/recorded-metrics.js";
 import { ServedModels } from "../../src/app/served-models.js";
+import { ByteBudget } from "../../src/core/serving/byte-budget.js";
+import { ServingStatistics } from "../../src/core/serving/statistics.js";
 import type { PredictionEvent } from "../../src/schema/events.js";
 import type { Datatype } from "../../src/schema/model-manifest.js";
 import { inferenceHttpApp } from "../../src/servers/inference-http/server.js";
+import type { BodyLimits } from "../../src/servers/inference-http/read-body.js";
 import { wireStatusOf } from "../../src/servers/wire-status.js";
-import { echoModel, FakeTime, noMetrics } from "./fake-serving.js";
+import { echoModel, fakeRuntime, FakeTime, noMetrics } from "./fake-serving.js";
 
 export const JSON_BODY = { "content-type": "application/json" };
 
@@ -31,17 +36,20 @@ const MODELS = [
   echoModel({ name: "text", inputs: one("BYTES", [-1, 1]) }),
   echoModel({ name: "fp16", inputs: one("FP16") }),
   echoModel({ name: "any", inputs: one("FP32", [-1, -1]) }),
+  echoModel({ name: "single", inputs: one("FP32", [-1, -1]), maxBatchSize: 1 }),
   echoModel({
     name: "pair",
     inputs: [...one("FP32"), { name: "z", datatype: "FP32", shape: [-1] }],
   }),
   echoModel({ name: "pipeline", takesRawBody: true }),
+  echoModel({ name: "classes", inputs: one("FP32", [-1, 3]), labels: ["cat", "dog"] }),
 ];
 
 export type InferenceApp = {
   readonly app: FastifyInstance;
   readonly models: ServedModels;
   readonly logged: readonly PredictionEvent[];
+  readonly budget: ByteBudget;
   readonly post: (
     model: string,
     body: unknown,
@@ -50,25 +58,41 @@ export type InferenceApp = {
 };
 
 /** The HTTP server, without a port, over models that answer what they get. */
-export function echoApp(): InferenceApp {
+export function echoApp(over: Partial<BodyLimits> = {}): InferenceApp {
   const { clock, timer } = new FakeTime();
-  const models = new ServedModels(MODELS, { clock, timer, metrics: noMetrics });
+  const statistics = new ServingStatistics();
+  const metrics = recordedMetrics(statistics, noMetrics);
+  const models = new ServedModels(MODELS, { clock, timer, metrics });
   const logged: PredictionEvent[] = [];
   const predictions = {
     append: (event: PredictionEvent) => void logged.push(event),
     close: () => Promise.resolve(),
   };
   const infer = makeInfer({
-    ...{ models, clock, metrics: noMetrics, predictions, shadow: false },
+    ...{ models, clock, metrics, predictions, shadow: false },
     statusOf: (error) => wireStatusOf(error).http,
   });
   const logger = pino({ level: "silent" });
-  const wiring = { models, infer, clock, logger, serverVersion: "1.2.3", maxBodyBytes: 4096 };
+  const limits = { maxBodyBytes: 8192, maxJsonBytes: 4096, requestTimeoutMs: 1000, ...over };
+  const budget = new ByteBudget(10_000_000);
+  const runtime = fakeRuntime(MODELS);
+  const repository = new ModelRepository({ root: "", control: "explicit", runtime, models });
+  const wiring = {
+    models,
+    repository,
+    statistics,
+    infer,
+    clock,
+    logger,
+    serverVersion: "1.2.3",
+    budget,
+    ...limits,
+  };
   const app = inferenceHttpApp(wiring);
   const post: InferenceApp["post"] = async (model, body, headers = JSON_BODY) => {
     const isText = typeof body === "string" || Buffer.isBuffer(body);
     const payload = isText ? body : JSON.stringify(body);
     return app.inject({ method: "POST", url: `/v2/models/${model}/infer`, headers, payload });
   };
-  return { app, models, logged, post };
+  return { app, models, logged, budget, post };
 }

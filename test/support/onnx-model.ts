@@ -95,6 +95,18 @@ export const lookUpModel = () =>
     constants: [{ name: "table", shape: [4], values: Float32Array.of(10, 20, 30, 40) }],
   });
 
+/** y = `value`, whatever x is, [n, 1]. */
+export const constantModel = (value: number) =>
+  onnxModel({
+    nodes: [
+      { op: "Sub", inputs: ["x", "x"], outputs: ["zero"] },
+      { op: "Add", inputs: ["zero", "value"], outputs: ["y"] },
+    ],
+    inputs: [tensor("x", "FP32", ["n", 1])],
+    outputs: [tensor("y", "FP32", ["n", 1])],
+    constants: [{ name: "value", shape: [1], values: Float32Array.of(value) }],
+  });
+
 /** y = 0 after `steps` products of 1024 x 1024 matrices: about 2 billion operations each. */
 export const slowModel = (steps: number) =>
   onnxModel({

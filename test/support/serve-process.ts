@@ -10,6 +10,8 @@ type StartOptions = {
   readonly repository: string;
   readonly logDirectory?: string;
   readonly drainMs?: number;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly flags?: readonly string[];
 };
 
 export type ServeProcess = {
@@ -24,13 +26,17 @@ export type ServeProcess = {
 
 /** Starts the built server on free ports; rejects with its log when it ends before it is ready. */
 export async function startServe(options: StartOptions): Promise<ServeProcess> {
-  const { repository, logDirectory, drainMs = 0 } = options;
+  const { repository, logDirectory, drainMs = 0, flags = [] } = options;
   const args = [
     ...["serve", "-r", repository, "--drain-ms", String(drainMs)],
     ...["--http-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"],
+    ...flags,
     ...(logDirectory === undefined ? [] : ["--log-dir", logDirectory]),
   ];
-  const child = spawn(process.execPath, [CLI, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [CLI, ...args], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...options.env },
+  });
   let log = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (log += text));
   const exited = once(child, "exit") as Promise<[number | null]>;

@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { join } from "node:path";
 import type { Logger } from "pino";
 import type {
   InstancePool,
@@ -9,40 +10,63 @@ import type {
 } from "../../app/model-ports.js";
 import { ServiceError } from "../../core/error.js";
 import { invariant } from "../../core/invariant.js";
-import { readRepository } from "./read-repository.js";
+import { fingerprintOf } from "./fingerprint.js";
+import { modelNames, readModel, readRepository } from "./read-repository.js";
 import type { ModelFolder, VersionFolder } from "./read-repository.js";
 import { SessionInstance } from "./session-instance.js";
 import type { SessionDefinition } from "./worker-messages.js";
 
-type Parts = { readonly timer: Timer; readonly logger: Logger };
+type Parts = {
+  readonly timer: Timer;
+  readonly logger: Logger;
+  /** Ed25519, as PEM: given one, only model files that one of them signed are served. */
+  readonly publicKeys: readonly string[];
+};
 
 /** Serves ONNX models from a folder, each session in a worker of its own. */
 export function onnxModelRuntime(parts: Parts): ModelRuntime {
   return {
     load: async (root) => {
       const { models, issues } = await readRepository(root);
-      if (issues.length > 0) throw repositoryError(root, issues);
-      const loaded = await Promise.all(models.map((model) => loadModel(model, parts)));
+      if (issues.length > 0) throw unserved(`model repository ${root}`, issues);
+      const loaded = await Promise.all(models.map((model) => loadModel(model, undefined, parts)));
       const failures = loaded.flatMap(({ failed }) => failed);
       const served = loaded.map(({ model }) => model);
       if (failures.length === 0) return served;
       await Promise.all(served.flatMap((m) => m.versions.map((v) => v.instances.close())));
-      throw repositoryError(root, failures);
+      throw unserved(`model repository ${root}`, failures);
     },
+    loadModel: async (root, name, current) => {
+      const { model: folder, issues } = await readModel(join(root, name), name);
+      if (folder === undefined || issues.length > 0) throw unserved(`model ${name}`, issues);
+      const { model, failed } = await loadModel(folder, current, parts);
+      if (failed.length === 0) return model;
+      const opened = model.versions.filter((version) => !current?.versions.includes(version));
+      await Promise.all(opened.map(({ instances }) => instances.close()));
+      throw unserved(`model ${name}`, failed);
+    },
+    names: async (root) => (await modelNames(root)) ?? [],
   };
 }
 
-function repositoryError(root: string, issues: readonly string[]): ServiceError {
+function unserved(what: string, issues: readonly string[]): ServiceError {
   const list = issues.map((issue) => `\n  ${issue}`).join("");
-  return new ServiceError("badRequest", `model repository ${root} cannot be served:${list}`);
+  return new ServiceError("badRequest", `${what} cannot be served:${list}`);
 }
 
 async function loadModel(
   folder: ModelFolder,
+  current: LoadedModel | undefined,
   parts: Parts,
 ): Promise<{ readonly model: LoadedModel; readonly failed: readonly string[] }> {
   const results = await Promise.allSettled(
-    folder.versions.map((version) => loadVersion(folder, version, parts)),
+    folder.versions.map(async (version) => {
+      const fingerprint = await fingerprintOf(folder.manifest, version);
+      const same = current?.versions.find(
+        (each) => each.spec.version === version.version && each.fingerprint === fingerprint,
+      );
+      return same ?? { ...(await loadVersion(folder, version, parts)), fingerprint };
+    }),
   );
   const versions = results.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
   const failed = results.flatMap((each, index) => {
@@ -50,20 +74,22 @@ async function loadModel(
     const because = each.reason instanceof Error ? each.reason.message : String(each.reason);
     return [`${folder.versions[index]?.directory ?? folder.name}: ${because}`];
   });
-  const { name, defaultVersion } = folder;
-  return { model: { name, defaultVersion, versions }, failed };
+  const { name, defaultVersion, manifest } = folder;
+  const { versionLabels } = manifest;
+  return { model: { name, defaultVersion, versionLabels, versions }, failed };
 }
 
 async function loadVersion(
   { name, manifest }: ModelFolder,
   folder: VersionFolder,
   parts: Parts,
-): Promise<LoadedVersion> {
+): Promise<Omit<LoadedVersion, "fingerprint">> {
   const { maxBatchSize, maxQueued, maxQueueDelayMs, instances, warmUp } = manifest;
   const definition: SessionDefinition = {
     model: name,
     ...folder,
     versionDirectory: folder.directory,
+    publicKeys: parts.publicKeys,
     executionProviders: manifest.executionProviders,
     intraOpThreads: Math.max(1, Math.floor(availableParallelism() / instances)),
     maxBatchSize,
@@ -73,11 +99,13 @@ async function loadVersion(
     warmUpShapes: warmUp.shapes,
   };
   const { pool, specs } = await startPool(definition, instances, parts);
-  const { version, pipelineFile } = folder;
+  const { version, pipelineFile, labels } = folder;
   const takesRawBody = pipelineFile !== undefined;
   const { inputs, outputs } = specs;
-  const spec = { name, version, inputs, outputs, maxBatchSize, takesRawBody };
-  return { spec, maxQueued, maxQueueDelayMs, instances: pool };
+  const spec = { name, version, inputs, outputs, maxBatchSize, labels, takesRawBody };
+  const { executionProviders } = manifest;
+  const settings = { maxQueued, maxQueueDelayMs, instanceCount: instances, executionProviders };
+  return { spec, instances: pool, ...settings };
 }
 
 async function startPool(definition: SessionDefinition, count: number, parts: Parts) {

@@ -12,6 +12,7 @@ export type VersionFolder = {
   readonly directory: string;
   readonly modelFile: string;
   readonly sha256: string | undefined;
+  readonly signature: string | undefined;
   readonly pipelineFile: string | undefined;
   readonly labels: readonly string[];
 };
@@ -31,7 +32,7 @@ export type Repository = {
 
 /** Reads `<root>/<model>/model.yaml` and finds `<root>/<model>/<version>/model.onnx`. */
 export async function readRepository(root: string): Promise<Repository> {
-  const names = await foldersIn(root);
+  const names = await modelNames(root);
   if (names === undefined) return { models: [], issues: [`${root} is no readable folder`] };
   const found = await Promise.all(names.map((name) => readModel(join(root, name), name)));
   const issues = found.flatMap((each) => each.issues);
@@ -39,9 +40,12 @@ export async function readRepository(root: string): Promise<Repository> {
   return { models: found.flatMap(({ model }) => (model === undefined ? [] : [model])), issues };
 }
 
-type ModelRead = { readonly model?: ModelFolder; readonly issues: readonly string[] };
+/** Undefined: there is no such folder. */
+export const modelNames = (root: string) => foldersIn(root);
 
-async function readModel(directory: string, name: string): Promise<ModelRead> {
+export type ModelRead = { readonly model?: ModelFolder; readonly issues: readonly string[] };
+
+export async function readModel(directory: string, name: string): Promise<ModelRead> {
   const issues = nameIssues(directory, name, Name);
   const versions = (await foldersIn(directory)) ?? [];
   for (const version of versions) {
@@ -59,6 +63,13 @@ async function readModel(directory: string, name: string): Promise<ModelRead> {
     if (versions.includes(listed)) continue;
     const message = `there is no version folder ${listed}, only ${versions.join(", ")}`;
     issues.push(`${locate(["versions", listed])} versions.${listed}: ${message}`);
+  }
+  for (const [label, version] of Object.entries(manifest.versionLabels)) {
+    const message = versions.includes(label)
+      ? "there is a version of that name: a label needs another"
+      : `there is no version ${version}, only ${versions.join(", ")}`;
+    if (versions.includes(version) && !versions.includes(label)) continue;
+    issues.push(`${locate(["versionLabels", label])} versionLabels.${label}: ${message}`);
   }
   const chosen = defaultVersionOf(versions, manifest.defaultVersion);
   if (chosen.kind === "none") {
@@ -83,6 +94,7 @@ function versionFolder(directory: string, version: string, manifest: ModelManife
     directory: join(directory, version),
     modelFile: join(directory, version, "model.onnx"),
     sha256: listed?.sha256,
+    signature: listed?.signature,
     pipelineFile: pipeline === undefined ? undefined : join(directory, pipeline),
     labels: listed?.labels ?? manifest.labels,
   };

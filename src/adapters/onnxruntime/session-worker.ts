@@ -2,13 +2,11 @@
  * The thread of one session. ONNX Runtime for Node.js blocks the thread it runs on, both to load
  * a model and to run it (microsoft/onnxruntime#19611), and so may a pipeline.
  */
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { pipeline as pipe } from "node:stream/promises";
 import { parentPort, workerData } from "node:worker_threads";
 import { InferenceSession } from "onnxruntime-node";
 import { ServiceError } from "../../core/error.js";
 import { invariant } from "../../core/invariant.js";
+import { checkModelFile } from "./check-model-file.js";
 import { loadPipeline } from "./model-pipeline.js";
 import { specsOf } from "./ort-tensor.js";
 import { outputBuffers, runBatch } from "./run-batch.js";
@@ -31,7 +29,7 @@ try {
 
 async function start(): Promise<void> {
   const { modelFile, pipelineFile, executionProviders, intraOpThreads } = definition;
-  await checkSum(definition);
+  await checkModelFile(definition);
   const session = await InferenceSession.create(modelFile, {
     executionProviders,
     intraOpNumThreads: intraOpThreads,
@@ -68,13 +66,4 @@ function failureOf(error: unknown): Pick<ServiceError, "code" | "message"> {
   const because = error instanceof Error ? error.message : String(error);
   const { model, version } = definition;
   return { code: "internal", message: `model ${model}/${version} failed: ${because}` };
-}
-
-async function checkSum({ modelFile, sha256 }: SessionDefinition): Promise<void> {
-  if (sha256 === undefined) return;
-  const hash = createHash("sha256");
-  await pipe(createReadStream(modelFile), hash);
-  const actual = hash.digest("hex");
-  if (actual === sha256) return;
-  throw new Error(`${modelFile} has SHA-256 ${actual}, model.yaml says ${sha256}`);
 }

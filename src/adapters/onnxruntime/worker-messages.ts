@@ -10,6 +10,10 @@ export type SessionDefinition = {
   readonly versionDirectory: string;
   readonly modelFile: string;
   readonly sha256: string | undefined;
+  /** Base64, over the SHA-256 of the model file. */
+  readonly signature: string | undefined;
+  /** PEM; one of them must have signed the model file. Empty: nothing need be signed. */
+  readonly publicKeys: readonly string[];
   readonly pipelineFile: string | undefined;
   readonly labels: readonly string[];
   readonly executionProviders: readonly string[];

@@ -44,7 +44,7 @@ export function decide(
   const model = matchModel(policy.modelIndex, facts.host, facts.path);
   note?.({ step: "model", result: model?.name ?? null });
   if (model === undefined) return null;
-  const reading = readingOf(policy, facts, note);
+  const reading = readingOf(policy, model, facts, note);
   const override = overrideOf(policy, facts, nowMs);
   note?.({ step: "override", result: noted(override) });
   const { unit, evaluate } = reading;
@@ -99,7 +99,12 @@ export function defaultDecision(policy: CompiledPolicy, model: CompiledModel): D
 const NO_OVERRIDE: ReadonlyMap<string, string> = new Map();
 const ANYWHERE: readonly ReadonlySet<string>[] = [];
 
-function readingOf(policy: CompiledPolicy, facts: RequestFacts, note?: Note): Reading {
+function readingOf(
+  policy: CompiledPolicy,
+  model: CompiledModel,
+  facts: RequestFacts,
+  note?: Note,
+): Reading {
   const units = new Map<string, UnitReading>();
   const unit = (name: string): UnitReading => {
     const known = units.get(name);
@@ -114,7 +119,7 @@ function readingOf(policy: CompiledPolicy, facts: RequestFacts, note?: Note): Re
   const evaluate = (expression: CompiledExpression): CelVerdict => {
     context ??= celContextOf(
       facts,
-      policy.headersRead,
+      model.headersInExpressions,
       policy.attributes,
       [...policy.units.keys()].map((name) => [name, unit(name)] as const),
     );
@@ -144,9 +149,7 @@ function overrideOf(policy: CompiledPolicy, facts: RequestFacts, nowMs: number):
 /** A misspelt arm must not silently test the default. */
 function knowsEveryArm(policy: CompiledPolicy, arms: ReadonlyMap<string, string>): boolean {
   return [...arms].every(([name, arm]) =>
-    policy.source.experiments.some(
-      (experiment) => experiment.name === name && experiment.arms.some((one) => one.name === arm),
-    ),
+    policy.experiments.get(name)?.arms.some((one) => one.name === arm),
   );
 }
 

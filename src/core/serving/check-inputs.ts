@@ -12,35 +12,48 @@ export function checkInputs(
   spec: ModelSpec,
   tensors: ReadonlyMap<string, Tensor>,
 ): { readonly items: number; readonly shapeKey: string } {
-  const model = `model ${spec.name}/${spec.version}`;
-  for (const name of tensors.keys()) {
-    if (!spec.inputs.some((input) => input.name === name)) {
-      const known = spec.inputs.map((input) => input.name).join(", ");
-      throw new ServiceError("badRequest", `unknown input ${quote(name)}: ${model} has ${known}`);
-    }
-  }
+  for (const [name, { datatype, shape }] of tensors) checkInput(spec, { name, datatype, shape });
   const keys = spec.inputs.map((input) => {
     const tensor = tensors.get(input.name);
     if (tensor === undefined) {
-      throw new ServiceError("badRequest", `input ${quote(input.name)} of ${model} is missing`);
+      const message = `input ${quote(input.name)} of ${nameOf(spec)} is missing`;
+      throw new ServiceError("badRequest", message);
     }
-    checkTensor(model, input, tensor);
     return `${input.name}:${tensor.shape.slice(1).join("x")}`;
   });
   if (spec.maxBatchSize === 1) return { items: 1, shapeKey: "" };
   return { items: itemsOf(spec, tensors), shapeKey: keys.join(";") };
 }
 
-function checkTensor(model: string, input: TensorSpec, tensor: Tensor): void {
-  const { name, datatype, shape } = input;
-  if (tensor.datatype !== datatype) {
-    const message = `input ${quote(name)} has datatype ${tensor.datatype}, ${model} takes ${datatype}`;
+/**
+ * Refuses an input by what is said of it, before any of its data is read: a wire that reads data in
+ * the model's datatype asks this first.
+ */
+export function checkInput(spec: ModelSpec, given: TensorSpec): void {
+  const { name, datatype, shape } = given;
+  const input = spec.inputs.find((each) => each.name === name);
+  if (input === undefined) {
+    const known = spec.inputs.map((each) => each.name).join(", ");
+    const message = `unknown input ${quote(name)}: ${nameOf(spec)} has ${known}`;
     throw new ServiceError("badRequest", message);
   }
-  if (!fitsShape(tensor.shape, shape)) {
-    const message = `input ${quote(name)} has shape [${tensor.shape.join(",")}], ${model} takes [${shape.join(",")}]`;
+  if (datatype !== input.datatype) {
+    const message = `input ${quote(name)} has datatype ${datatype}, ${nameOf(spec)} takes ${input.datatype}`;
     throw new ServiceError("badRequest", message);
   }
+  if (!fitsShape(shape, input.shape)) {
+    const message = `input ${quote(name)} has shape [${shape.join(",")}], ${nameOf(spec)} takes [${input.shape.join(",")}]`;
+    throw new ServiceError("badRequest", message);
+  }
+  if (spec.maxBatchSize > 1 && shape[0] === 0) {
+    const message = `input ${quote(name)} has no items: the first axis of [${shape.join(",")}] is the batch of ${nameOf(spec)}, and must be 1 or more`;
+    throw new ServiceError("badRequest", message);
+  }
+}
+
+/** Legal where the model's shape is open; that the runtime can compute with it is not certain. */
+export function hasEmptyInput(tensors: ReadonlyMap<string, Tensor>): boolean {
+  return [...tensors.values()].some(({ data }) => data.length === 0);
 }
 
 /** True when `pattern`, with -1 for any size, admits the shape. */
@@ -64,10 +77,11 @@ function itemsOf(spec: ModelSpec, tensors: ReadonlyMap<string, Tensor>): number 
   if (items > spec.maxBatchSize) {
     throw new ServiceError(
       "badRequest",
-      `the request has ${items} items, model ${spec.name}/${spec.version} takes at most ${spec.maxBatchSize} (maxBatchSize): send several requests`,
+      `the request has ${items} items, ${nameOf(spec)} takes at most ${spec.maxBatchSize} (maxBatchSize): send several requests`,
     );
   }
   return items;
 }
 
+const nameOf = ({ name, version }: ModelSpec) => `model ${name}/${version}`;
 const quote = (name: string) => JSON.stringify(name.slice(0, 128));

@@ -15,6 +15,8 @@ export type ModelSpec = {
   readonly outputs: readonly TensorSpec[];
   /** Items in one run at most; 1: requests are run one by one, in any shape the model takes. */
   readonly maxBatchSize: number;
+  /** Names of the classes, by their index in an output. */
+  readonly labels: readonly string[];
   /** True: the model has a pipeline and takes plain bodies. */
   readonly takesRawBody: boolean;
 };

@@ -4,6 +4,7 @@ import { TRANSPORTS, type TransportName } from "../../servers/ext-proc/server.js
 import { runExtProc } from "../ext-proc.js";
 import {
   addressOption,
+  hostPortOrSocket,
   logDirectoryOption,
   logLevelOption,
   ratio,
@@ -51,7 +52,7 @@ const addresses = () => [
     "where Envoy connects; unix:/PATH works too",
     "127.0.0.1:9002",
     "WEIR_GRPC_ADDRESS",
-  ),
+  ).argParser(hostPortOrSocket),
   addressOption(
     "--admin-address",
     "probes, metrics, /policy and /explain",

@@ -1,5 +1,7 @@
 import { Command, Option } from "commander";
 import type { LogLevel } from "../../adapters/system/logger.js";
+import { MODEL_CONTROLS } from "../../app/model-repository.js";
+import type { ModelControl } from "../../app/model-repository.js";
 import {
   addressOption,
   logDirectoryOption,
@@ -16,10 +18,64 @@ type Options = {
   readonly logDir?: string;
   readonly logLevel: LogLevel;
   readonly drainMs: number;
+  readonly modelControl: ModelControl;
+  readonly modelKey: readonly string[];
+  readonly maxBodyBytes: number;
+  readonly maxJsonBytes: number;
+  readonly maxHeldBytes: number;
+  readonly requestTimeoutMs: number;
 };
 
+const MIB = 1024 * 1024;
+
+const MODELS = [
+  new Option("--model-control <mode>", "who changes what is served: nobody, callers, or the files")
+    .choices(MODEL_CONTROLS)
+    .default("none")
+    .env("WEIR_MODEL_CONTROL"),
+  new Option(
+    "--model-key <file...>",
+    "Ed25519 public key (PEM); given one, only model files that one of them signed are served",
+  )
+    .default([])
+    .env("WEIR_MODEL_KEY"),
+];
+
+const LIMITS = [
+  wholeNumberOption(
+    "--max-body-bytes <bytes>",
+    "limit of one body, uncompressed",
+    64 * MIB,
+    "WEIR_MAX_BODY_BYTES",
+    1,
+  ),
+  wholeNumberOption(
+    "--max-json-bytes <bytes>",
+    "limit of the JSON in one body",
+    16 * MIB,
+    "WEIR_MAX_JSON_BYTES",
+    1,
+  ),
+  wholeNumberOption(
+    "--max-held-bytes <bytes>",
+    "limit of the bodies of all requests under way; more are refused with 503",
+    512 * MIB,
+    "WEIR_MAX_HELD_BYTES",
+    1,
+  ),
+  wholeNumberOption(
+    "--request-timeout-ms <ms>",
+    "how long a request may take to arrive whole",
+    30_000,
+    "WEIR_REQUEST_TIMEOUT_MS",
+    1,
+  ),
+];
+
 export function serveCommand(): Command {
-  return new Command("serve")
+  const command = new Command("serve");
+  for (const option of [...MODELS, ...LIMITS]) command.addOption(option);
+  return command
     .description("Serve ONNX models over the Open Inference Protocol.")
     .addOption(
       new Option("-r, --repository <dir>", "folder with MODEL/VERSION/model.onnx")
@@ -57,7 +113,8 @@ export function serveCommand(): Command {
         "WEIR_DRAIN_MS",
       ),
     )
-    .action(async ({ logDir, ...rest }: Options) => {
-      await serve({ ...rest, logDirectory: logDir });
+    .action(async ({ logDir, modelKey, ...rest }: Options) => {
+      const modelKeys = [modelKey].flat();
+      await serve({ ...rest, modelKeys, logDirectory: logDir });
     });
 }

@@ -1,11 +1,18 @@
 import type { InferRequest } from "../../app/infer.js";
 import { tensorFromBytes, textOf } from "../../app/tensor-bytes.js";
 import { ServiceError } from "../../core/error.js";
+import { checkInput } from "../../core/serving/check-inputs.js";
 import type { ModelSpec } from "../../core/serving/model-spec.js";
+import { classesWanted, flag, requestOptions } from "../../core/serving/request-parameters.js";
 import { elementBytes, elementCount, isDatatype } from "../../core/serving/tensor.js";
 import type { Tensor } from "../../core/serving/tensor.js";
-import { exactInteger, parseExactJson } from "./exact-json.js";
+import { parseDocument } from "./json-document.js";
+import type { JsonDocument } from "./json-document.js";
+import type { JsonObject } from "./json-fields.js";
+import { bad, count, listOf, nameOf, objectOf, parametersOf } from "./json-fields.js";
+import { isJson } from "./media-type.js";
 import { tensorFromJson } from "./tensor-json.js";
+import type { InputHead } from "./tensor-json.js";
 
 /** How the answer is to be written. */
 export type ReplyForm = {
@@ -14,21 +21,21 @@ export type ReplyForm = {
 };
 
 export type InferBody = {
-  readonly bytes: Uint8Array;
+  readonly bytes: Buffer;
   readonly contentType: string | undefined;
   /** `Inference-Header-Content-Length`: bytes of JSON before the binary tensors; 0: no JSON. */
   readonly jsonBytes: string | undefined;
+  readonly maxJsonBytes: number;
 };
 
 type Parsed = { readonly request: InferRequest; readonly form: ReplyForm };
-type JsonObject = Readonly<Record<string, unknown>>;
 
 /** Reads the body of POST …/infer in each of its forms. */
 export function parseInferBody(spec: ModelSpec, body: InferBody): Parsed {
   const { bytes, jsonBytes } = body;
   if (jsonBytes === undefined) {
     if (spec.takesRawBody && !isJson(body.contentType)) return rawBody(spec, bytes, false);
-    return parseJsonBody(bytes, bytes.subarray(bytes.length));
+    return parseJsonBody(spec, body, bytes.length);
   }
   const split = /^\d{1,15}$/.test(jsonBytes) ? Number(jsonBytes) : Infinity;
   if (split > bytes.length) {
@@ -36,12 +43,7 @@ export function parseInferBody(spec: ModelSpec, body: InferBody): Parsed {
       `Inference-Header-Content-Length is ${JSON.stringify(jsonBytes)}, the body has ${bytes.length} bytes`,
     );
   }
-  if (split === 0) return rawBody(spec, bytes, true);
-  return parseJsonBody(bytes.subarray(0, split), bytes.subarray(split));
-}
-
-function isJson(contentType: string | undefined): boolean {
-  return contentType === undefined || /^application\/([^;]*\+)?json\s*(;|$)/i.test(contentType);
+  return split === 0 ? rawBody(spec, bytes, true) : parseJsonBody(spec, body, split);
 }
 
 function rawBody(spec: ModelSpec, bytes: Uint8Array, binary: boolean): Parsed {
@@ -82,48 +84,43 @@ function tensorOfBody(input: ModelSpec["inputs"][number], bytes: Uint8Array): Te
   return tensorFromBytes(name, datatype, known, bytes);
 }
 
-function parseJsonBody(json: Uint8Array, binary: Uint8Array): Parsed {
-  const document = objectOf(parseJson(json), "the body");
-  const parameters = optionalObject(document["parameters"], "parameters");
-  const input = { kind: "tensors", tensors: parseInputs(document["inputs"], binary) } as const;
-  const outputs = parseOutputs(document["outputs"], parameters["binary_data_output"] === true);
-  const request = {
-    input,
-    outputs: outputs.names,
-    timeoutMs: timeoutMsOf(parameters["timeout"]),
-    priority: count(parameters["priority"] ?? 0, "parameters.priority"),
-  };
-  return { request, form: { id: idOf(document["id"]), isBinary: outputs.isBinary } };
-}
-
-function parseJson(json: Uint8Array): unknown {
-  try {
-    return parseExactJson(new TextDecoder("utf-8", { fatal: true }).decode(json));
-  } catch (cause) {
-    const because = cause instanceof SyntaxError ? cause.message : "it is not valid UTF-8";
-    throw new ServiceError("badRequest", `the body is not JSON: ${because}`, { cause });
+function parseJsonBody(
+  spec: ModelSpec,
+  { bytes, maxJsonBytes }: InferBody,
+  jsonBytes: number,
+): Parsed {
+  if (jsonBytes > maxJsonBytes) {
+    const message = `${jsonBytes} bytes of JSON are over the limit of ${maxJsonBytes} (--max-json-bytes): send tensors as binary data`;
+    throw new ServiceError("tooLarge", message);
   }
+  const json = parseDocument(bytes.subarray(0, jsonBytes));
+  const document = objectOf(json.value, "the body");
+  const { id, inputs: entries } = document;
+  if (id !== undefined && typeof id !== "string") throw bad("id must be a string");
+  const options = requestOptions(parametersOf(document["parameters"], "parameters"));
+  const outputs = parseOutputs(document["outputs"], options.binaryOutputs);
+  const tensors = parseInputs(spec, entries, json.data, bytes.subarray(jsonBytes));
+  const { timeoutMs, priority } = options;
+  const input = { kind: "tensors", tensors } as const;
+  const request = { input, outputs: outputs.wanted, timeoutMs, priority };
+  return { request, form: { id, isBinary: outputs.isBinary } };
 }
 
-function idOf(id: unknown): string | undefined {
-  if (id === undefined || typeof id === "string") return id;
-  throw bad("id must be a string");
-}
-
-/** Microseconds; 0 is no timeout, as in Triton's schedule_policy extension. */
-function timeoutMsOf(timeout: unknown): number | undefined {
-  const microseconds = count(timeout ?? 0, "parameters.timeout");
-  return microseconds === 0 ? undefined : microseconds / 1000;
-}
-
-function parseInputs(inputs: unknown, binary: Uint8Array): ReadonlyMap<string, Tensor> {
+function parseInputs(
+  spec: ModelSpec,
+  inputs: unknown,
+  data: JsonDocument["data"],
+  binary: Buffer,
+): ReadonlyMap<string, Tensor> {
   const tensors = new Map<string, Tensor>();
   let rest = binary;
-  for (const entry of listOf(inputs, "inputs")) {
+  for (const [index, entry] of listOf(inputs, "inputs").entries()) {
     const input = objectOf(entry, "each of inputs");
     const name = nameOf(input["name"], "inputs");
     if (tensors.has(name)) throw bad(`input ${JSON.stringify(name)} is there twice`);
-    const { tensor, used } = parseInput(name, input, rest);
+    const head = headOf(name, input);
+    checkInput(spec, head);
+    const { tensor, used } = parseInput(head, input, data.get(index), rest);
     tensors.set(name, tensor);
     rest = rest.subarray(used);
   }
@@ -131,9 +128,7 @@ function parseInputs(inputs: unknown, binary: Uint8Array): ReadonlyMap<string, T
   return tensors;
 }
 
-function parseInput(name: string, input: JsonObject, binary: Uint8Array) {
-  const parameters = optionalObject(input["parameters"], `parameters of input ${name}`);
-  const { shape: axes, datatype, data } = input;
+function headOf(name: string, { shape: axes, datatype }: JsonObject): InputHead {
   const quoted = JSON.stringify(name);
   if (datatype === "BF16") throw bad(`input ${quoted} is BF16, which ONNX Runtime here lacks`);
   if (!isDatatype(datatype)) throw bad(`datatype of input ${quoted} is none of the protocol's`);
@@ -142,66 +137,47 @@ function parseInput(name: string, input: JsonObject, binary: Uint8Array) {
     if (known < 2 ** 31) return known;
     throw bad(`input ${quoted} has an axis of ${known}, the limit is 2147483647`);
   });
-  const size = parameters["binary_data_size"];
-  if (parameters["shared_memory_region"] !== undefined) {
+  return { name, datatype, shape };
+}
+
+function parseInput(head: InputHead, input: JsonObject, data: Buffer | undefined, binary: Buffer) {
+  const quoted = JSON.stringify(head.name);
+  const parameters = parametersOf(input["parameters"], `parameters of input ${quoted}`);
+  if (parameters.has("shared_memory_region")) {
     throw new ServiceError("unsupported", `input ${quoted}: shared memory is not supported`);
   }
+  const size = parameters.get("binary_data_size");
   if (size === undefined) {
-    return { tensor: tensorFromJson(quoted, datatype, shape, data), used: 0 };
+    if (data === undefined) throw bad(`input ${quoted}: data must be an array`);
+    return { tensor: tensorFromJson(head, data), used: 0 };
   }
-  if (data !== undefined) throw bad(`input ${quoted} has both data and binary_data_size`);
-  const used = count(size, `binary_data_size of input ${name}`);
+  if (input["data"] !== undefined) throw bad(`input ${quoted} has both data and binary_data_size`);
+  const used = count(size, `binary_data_size of input ${quoted}`);
   if (used > binary.length) {
     throw bad(`input ${quoted}: binary_data_size is ${used}, the body has ${binary.length} left`);
   }
+  const { datatype, shape } = head;
   return { tensor: tensorFromBytes(quoted, datatype, shape, binary.subarray(0, used)), used };
 }
 
 function parseOutputs(outputs: unknown, allBinary: boolean) {
-  if (outputs === undefined) return { names: undefined, isBinary: () => allBinary };
-  const binaryOf = new Map<string, boolean>();
+  if (outputs === undefined) return { wanted: undefined, isBinary: () => allBinary };
+  const wanted = new Map<string, { readonly isBinary: boolean; readonly classes: number }>();
   for (const entry of listOf(outputs, "outputs")) {
     const output = objectOf(entry, "each of outputs");
     const name = nameOf(output["name"], "outputs");
-    const parameters = optionalObject(output["parameters"], `parameters of output ${name}`);
-    const binary = parameters["binary_data"];
-    if (binaryOf.has(name)) throw bad(`output ${JSON.stringify(name)} is asked for twice`);
-    if (parameters["classification"] !== undefined) {
-      throw new ServiceError("unsupported", "the classification extension is not supported");
+    const quoted = JSON.stringify(name);
+    const parameters = parametersOf(output["parameters"], `parameters of output ${quoted}`);
+    if (wanted.has(name)) throw bad(`output ${quoted} is asked for twice`);
+    if (parameters.has("shared_memory_region")) {
+      throw new ServiceError("unsupported", `output ${quoted}: shared memory is not supported`);
     }
-    binaryOf.set(name, binary === undefined ? allBinary : binary === true);
+    const isBinary = flag(parameters, "binary_data", allBinary);
+    wanted.set(name, { isBinary, classes: classesWanted(parameters) });
   }
-  const names = binaryOf.size === 0 ? undefined : [...binaryOf.keys()];
-  return { names, isBinary: (output: string) => binaryOf.get(output) ?? allBinary };
-}
-
-function objectOf(value: unknown, what: string): JsonObject {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw bad(`${what} must be a JSON object`);
-  }
-  // Without a prototype, so that no key of the body can be mistaken for one of Object's.
-  return Object.assign(Object.create(null) as JsonObject, value);
-}
-
-const optionalObject = (value: unknown, what: string) =>
-  value === undefined ? objectOf({}, what) : objectOf(value, what);
-
-function listOf(value: unknown, what: string): readonly unknown[] {
-  if (!Array.isArray(value)) throw bad(`${what} must be a list`);
-  return value;
-}
-
-function nameOf(value: unknown, where: string): string {
-  if (typeof value !== "string") throw bad(`each of ${where} must have a name, a string`);
-  return value;
-}
-
-function count(value: unknown, what: string): number {
-  const exact = exactInteger(value);
-  if (exact === undefined || exact < 0n) throw bad(`${what} must be an integer of 0 or more`);
-  return Number(exact);
-}
-
-function bad(message: string): ServiceError {
-  return new ServiceError("badRequest", message);
+  return {
+    wanted:
+      wanted.size === 0 ? undefined : [...wanted].map(([name, { classes }]) => ({ name, classes })),
+    isBinary: (output: string) => wanted.get(output)?.isBinary ?? allBinary,
+  };
 }

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import type { ServedModels } from "../../app/served-models.js";
+import { modelMetadata, serverMetadata } from "../../core/serving/metadata.js";
 import { serveOnly } from "./serve-only.js";
 
 type Options = { readonly models: ServedModels; readonly serverVersion: string };
@@ -15,30 +16,25 @@ export const modelPaths = (suffix: string): readonly string[] => [
 /** Health and metadata. Bodies of health answers matter: KServe's client reads them. */
 export function metadataRoutes(app: FastifyInstance, { models, serverVersion }: Options): void {
   for (const path of ["/v2", "/v2/"]) {
-    serveOnly(app, "GET", path, () => ({
-      name: "weir",
-      version: serverVersion,
-      extensions: ["binary_tensor_data"],
-    }));
+    serveOnly(app, ["GET"], path, () => serverMetadata(serverVersion));
   }
-  serveOnly(app, "GET", "/v2/health/live", () => ({ live: true }));
-  serveOnly(app, "GET", "/v2/health/ready", (_request, reply) => {
+  serveOnly(app, ["GET"], "/v2/health/live", () => ({ live: true }));
+  serveOnly(app, ["GET"], "/v2/health/ready", (_request, reply) => {
     const { ready } = models.ready();
     return reply.code(ready ? 200 : 503).send({ ready });
   });
   for (const path of modelPaths("/ready")) {
-    serveOnly(app, "GET", path, (request, reply) => {
+    serveOnly(app, ["GET"], path, (request, reply) => {
       const { model, version } = paramsOf(request);
       const ready = models.isReady(model, version);
       return reply.code(ready ? 200 : 503).send({ name: model, ready });
     });
   }
   for (const path of modelPaths("")) {
-    serveOnly(app, "GET", path, (request) => {
+    serveOnly(app, ["GET"], path, (request) => {
       const { model, version } = paramsOf(request);
-      const { name, inputs, outputs } = models.find(model, version).spec;
-      const versions = models.versionsOf(model);
-      return { name, versions, platform: "onnxruntime_onnx", inputs, outputs };
+      const { spec } = models.find(model, version);
+      return modelMetadata(spec, models.versionsOf(model));
     });
   }
 }

@@ -3,16 +3,18 @@ import { ServiceError } from "../../core/error.js";
 
 const METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"] as const;
 
-/** Serves one method of a path (GET brings HEAD along); the others get 405 and not 404. */
+/** Serves these methods of a path (GET brings HEAD along); the others get 405 and not 404. */
 export function serveOnly(
   app: FastifyInstance,
-  method: "GET" | "POST",
+  methods: readonly ("GET" | "POST")[],
   url: string,
   handler: RouteHandlerMethod,
 ): void {
-  const allowed: readonly string[] = method === "GET" ? ["GET", "HEAD"] : ["POST"];
+  const allowed: readonly string[] = methods.flatMap((method) =>
+    method === "GET" ? ["GET", "HEAD"] : [method],
+  );
   const allow = allowed.join(", ");
-  app.route({ method, url, handler });
+  app.route({ method: [...methods], url, handler });
   app.route({
     method: METHODS.filter((each) => !allowed.includes(each)),
     url,

@@ -3,24 +3,37 @@ import { fastify } from "fastify";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Logger } from "pino";
 import type { Infer } from "../../app/infer.js";
+import type { ModelRepository } from "../../app/model-repository.js";
 import type { ServedModels } from "../../app/served-models.js";
 import type { Clock } from "../../app/ports.js";
 import { ServiceError } from "../../core/error.js";
 import { parseHostPort } from "../../core/host-port.js";
-import { answerError } from "./errors.js";
+import type { ByteBudget } from "../../core/serving/byte-budget.js";
+import type { ServingStatistics } from "../../core/serving/statistics.js";
+import { answerClientError, answerError } from "./errors.js";
+import { compressReply } from "./compress-reply.js";
 import { inferRoute } from "./infer-route.js";
 import { metadataRoutes } from "./metadata-routes.js";
+import { modelRoutes } from "./model-routes.js";
 import { OpenRequests } from "./open-requests.js";
+import { repositoryRoutes } from "./repository-routes.js";
+import { readBody } from "./read-body.js";
+import type { BodyLimits } from "./read-body.js";
 
-export type InferenceHttpOptions = {
+export type InferenceHttpOptions = BodyLimits & {
   /** `HOST:PORT`; port 0 picks a free one. */
   readonly address: string;
   readonly models: ServedModels;
   readonly infer: Infer;
+  readonly repository: ModelRepository;
+  readonly statistics: ServingStatistics;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly serverVersion: string;
-  readonly maxBodyBytes: number;
+  /** Bytes of bodies that the process may hold. */
+  readonly budget: ByteBudget;
+  /** For a request to arrive whole. */
+  readonly requestTimeoutMs: number;
 };
 
 export type InferenceHttpServer = { readonly address: string; close(): Promise<void> };
@@ -56,9 +69,10 @@ async function closeAnswered(app: FastifyInstance, open: OpenRequests): Promise<
 
 /** Apart from `serveInferenceHttp` so that tests can inject requests. */
 export function inferenceHttpApp(options: Omit<InferenceHttpOptions, "address">): FastifyInstance {
-  const { models, logger, maxBodyBytes } = options;
+  const { logger, requestTimeoutMs } = options;
   const app: FastifyInstance = fastify({
-    bodyLimit: maxBodyBytes,
+    requestTimeout: requestTimeoutMs,
+    http: { headersTimeout: requestTimeoutMs, connectionsCheckingInterval: TIMEOUT_CHECK_MS },
     routerOptions: { maxParamLength: 256 },
     // A request that is already here when the listener closes is still served.
     return503OnClosing: false,
@@ -66,15 +80,8 @@ export function inferenceHttpApp(options: Omit<InferenceHttpOptions, "address">)
       answerError(error, reply, logger);
     },
     clientErrorHandler: (error, socket) => {
-      const body = JSON.stringify({ error: `this is not HTTP: ${error.message}` });
-      const head = `HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: ${Buffer.byteLength(body)}`;
-      if (socket.writable) socket.end(`${head}\r\n\r\n${body}`);
+      answerClientError(error, socket, requestTimeoutMs);
     },
-  });
-  // Every body is taken as bytes: which form it has depends on the model.
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => {
-    done(null, body);
   });
   app.setErrorHandler((error, _request, reply) => {
     answerError(error, reply, logger);
@@ -84,12 +91,46 @@ export function inferenceHttpApp(options: Omit<InferenceHttpOptions, "address">)
     const error = new ServiceError("notFound", `no route ${path}: this server speaks /v2 only`);
     answerError(error, reply, logger);
   });
-  app.addHook("onSend", (_request, reply, _payload, done) => {
-    // The client shall connect anew, and so to another pod.
-    if (models.draining) reply.header("connection", "close");
+  const arrivedAtMs = takeBodies(app, options);
+  writeReplies(app, options.models);
+  metadataRoutes(app, options);
+  modelRoutes(app, options);
+  repositoryRoutes(app, options.repository);
+  inferRoute(app, { ...options, arrivedAtMs });
+  return app;
+}
+
+/** Node.js looks at its timeouts so often. */
+const TIMEOUT_CHECK_MS = 500;
+
+/** Every body is taken as bytes: which form it has depends on the model. */
+function takeBodies(app: FastifyInstance, options: Omit<InferenceHttpOptions, "address">) {
+  const { budget, clock } = options;
+  const arrivals = new WeakMap<FastifyRequest, number>();
+  const leases = new WeakMap<FastifyRequest, ReturnType<ByteBudget["open"]>>();
+  app.addHook("onRequest", (request, reply, done) => {
+    arrivals.set(request, clock.monotonicMs());
+    const lease = budget.open();
+    leases.set(request, lease);
+    reply.raw.once("close", () => {
+      lease.release();
+    });
     done();
   });
-  metadataRoutes(app, options);
-  inferRoute(app, options);
-  return app;
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", (request: FastifyRequest) =>
+    readBody(request.raw, options, leases.get(request) ?? budget.open()),
+  );
+  return (request: FastifyRequest) => arrivals.get(request) ?? clock.monotonicMs();
+}
+
+function writeReplies(app: FastifyInstance, models: ServedModels): void {
+  app.addHook("onSend", async (request, reply, payload) => {
+    // The client shall connect anew, and so to another pod.
+    if (models.draining) reply.header("connection", "close");
+    const compressed = await compressReply(request.headers["accept-encoding"], payload);
+    if (compressed === undefined) return payload;
+    reply.header("content-encoding", compressed.encoding).header("vary", "accept-encoding");
+    return compressed.body;
+  });
 }

@@ -1,33 +1,92 @@
-import { checkText } from "../../app/tensor-bytes.js";
+import { checkText, plainText } from "../../app/tensor-bytes.js";
 import { ServiceError } from "../../core/error.js";
 import { elementCount, numericArray } from "../../core/serving/tensor.js";
 import type { NumericArray, Tensor } from "../../core/serving/tensor.js";
 import type { Datatype } from "../../schema/model-manifest.js";
-import { exactInteger } from "./exact-json.js";
+import { shownValue, walkData } from "./json-data.js";
+import { NumberReader } from "./json-number.js";
+import { QUOTE, stringEnd } from "./json-text.js";
 
-/** `data` of a JSON tensor: nested as the shape says, or flat, row-major either way. */
-export function tensorFromJson(
-  name: string,
-  datatype: Datatype,
-  shape: readonly number[],
-  data: unknown,
-): Tensor {
+export type InputHead = {
+  readonly name: string;
+  readonly datatype: Datatype;
+  readonly shape: readonly number[];
+};
+
+/** `data` of a JSON tensor, from the text of its list. */
+export function tensorFromJson({ name, datatype, shape }: InputHead, data: Buffer): Tensor {
+  const input = { name: JSON.stringify(name), shape };
   if (datatype === "FP16") {
-    const message = `input ${name} is FP16, which JSON cannot carry: send it as binary data (binary_data_size)`;
+    const message = `input ${input.name} is FP16, which JSON cannot carry: send it as binary data (binary_data_size)`;
     throw new ServiceError("badRequest", message);
   }
-  const elements = elementsOf(name, shape, data);
-  if (datatype === "BYTES") {
-    return { datatype, shape, data: elements.map((element) => textElement(name, element)) };
+  const total = elementCount(shape);
+  // Each element is a character at least, and all but one have a comma.
+  if (total > data.length) {
+    const message = `input ${input.name} has ${data.length} characters of data, shape [${shape.join(",")}] needs ${total} elements`;
+    throw new ServiceError("badRequest", message);
   }
-  const array = numericArray(datatype, elements.length);
+  if (datatype === "BYTES") return { datatype, shape, data: textElements(input, data) };
+  return { datatype, shape, data: numericElements(input, datatype, data) };
+}
+
+type Input = { readonly name: string; readonly shape: readonly number[] };
+
+function numericElements(input: Input, datatype: Numeric, data: Buffer): NumericArray {
+  const array = numericArray(datatype, elementCount(input.shape));
+  const number = new NumberReader(data);
   const convert = CONVERT[datatype];
-  elements.forEach((element, index) => {
-    const value = convert(element);
-    if (value === undefined) throw badElement(name, datatype, index, element);
+  walkData(input, data, (at, index) => {
+    const value = datatype === "BOOL" ? boolAt(data, at) : numberAt(number, at, convert);
+    if (value === undefined) throw badElement(input.name, datatype, index, shownValue(data, at));
     array[index] = value;
+    return datatype === "BOOL" ? at + (value === 1 ? 4 : 5) : number.end;
   });
-  return { datatype, shape, data: array };
+  return array;
+}
+
+function numberAt(number: NumberReader, at: number, convert: Convert) {
+  return number.read(at) ? convert(number) : undefined;
+}
+
+function boolAt(data: Buffer, at: number): 0 | 1 | undefined {
+  if (data.subarray(at, at + 4).equals(TRUE)) return 1;
+  return data.subarray(at, at + 5).equals(FALSE) ? 0 : undefined;
+}
+
+const TRUE = Buffer.from("true");
+const FALSE = Buffer.from("false");
+
+function textElements(input: Input, data: Buffer): readonly string[] {
+  const elements: string[] = [];
+  walkData(input, data, (at) => {
+    const end = stringEnd(data, at);
+    if (data[at] !== QUOTE) {
+      throw new ServiceError(
+        "badRequest",
+        `input ${input.name}: elements of BYTES must be strings`,
+      );
+    }
+    const isClosed = end > at + 1 && data[end - 1] === QUOTE;
+    const plain = isClosed ? plainText(data, at + 1, end - 1) : undefined;
+    elements.push(plain ?? textOf(input.name, data.subarray(at, end), elements.length));
+    return end;
+  });
+  return elements;
+}
+
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+function textOf(name: string, quoted: Buffer, index: number): string {
+  let text: string;
+  try {
+    text = String(JSON.parse(strictUtf8.decode(quoted)));
+  } catch (cause) {
+    const message = `input ${name}: element ${index} is no JSON string in UTF-8`;
+    throw new ServiceError("badRequest", message, { cause });
+  }
+  checkText(name, text);
+  return text;
 }
 
 /** The `data` array of an answer. */
@@ -49,65 +108,37 @@ function notInJson(name: string, because: string): ServiceError {
   return new ServiceError("badRequest", message);
 }
 
-function elementsOf(name: string, shape: readonly number[], data: unknown): readonly unknown[] {
-  if (!Array.isArray(data)) {
-    throw new ServiceError("badRequest", `input ${name}: data must be an array`);
-  }
-  const list: readonly unknown[] = data;
-  const flat = Array.isArray(list[0]) ? flattened(name, shape, list) : list;
-  if (flat.length === elementCount(shape)) return flat;
-  const message = `input ${name} has ${flat.length} elements of data, shape [${shape.join(",")}] needs ${elementCount(shape)}`;
-  throw new ServiceError("badRequest", message);
-}
-
-/** One level at a time, so that no nesting is too deep for the stack. */
-function flattened(
-  name: string,
-  shape: readonly number[],
-  data: readonly unknown[],
-): readonly unknown[] {
-  let level: readonly unknown[] = [data];
-  for (const size of shape) {
-    const next: unknown[] = [];
-    for (const part of level) {
-      if (!Array.isArray(part) || part.length !== size) {
-        const message = `input ${name}: nested data does not have the shape [${shape.join(",")}]`;
-        throw new ServiceError("badRequest", message);
-      }
-      for (const element of part as readonly unknown[]) next.push(element);
-    }
-    level = next;
-  }
-  return level;
-}
-
-type Convert = (element: unknown) => number | bigint | undefined;
+type Numeric = Exclude<Datatype, "BYTES" | "FP16">;
+type Convert = (number: NumberReader) => number | bigint | undefined;
 
 const integer =
   (bits: 8 | 16 | 32, signed: boolean): Convert =>
-  (element) => {
+  ({ value }) => {
     const [low, high] = signed ? [-(2 ** (bits - 1)), 2 ** (bits - 1) - 1] : [0, 2 ** bits - 1];
-    const fits = Number.isInteger(element) && Number(element) >= low && Number(element) <= high;
-    return fits ? Number(element) : undefined;
+    return Number.isInteger(value) && value >= low && value <= high ? value : undefined;
   };
+
+/** More digits than any 64-bit integer has, sign included: not worth a BigInt. */
+const MAX_LONG_CHARACTERS = 20;
 
 const long =
   (fit: (value: bigint) => bigint): Convert =>
-  (element) => {
-    const value = exactInteger(element);
-    return value !== undefined && fit(value) === value ? value : undefined;
+  (number) => {
+    const text = number.isLong ? number.text() : undefined;
+    if (text === undefined && !Number.isSafeInteger(number.value)) return undefined;
+    if (text !== undefined && text.length > MAX_LONG_CHARACTERS) return undefined;
+    const value = BigInt(text ?? number.value);
+    return fit(value) === value ? value : undefined;
   };
 
 /** A number beyond the datatype's range would become an infinity. */
 const real =
   (round: (value: number) => number): Convert =>
-  (element) => {
-    const value = typeof element === "number" ? element : Number(exactInteger(element) ?? NaN);
-    return Number.isFinite(round(value)) ? value : undefined;
-  };
+  ({ value }) =>
+    Number.isFinite(round(value)) ? value : undefined;
 
-const CONVERT: Readonly<Record<Exclude<Datatype, "BYTES" | "FP16">, Convert>> = {
-  BOOL: (element) => (typeof element === "boolean" ? Number(element) : undefined),
+const CONVERT: Readonly<Record<Numeric, Convert>> = {
+  BOOL: () => undefined,
   UINT8: integer(8, false),
   UINT16: integer(16, false),
   UINT32: integer(32, false),
@@ -120,24 +151,7 @@ const CONVERT: Readonly<Record<Exclude<Datatype, "BYTES" | "FP16">, Convert>> = 
   FP64: real(Number),
 };
 
-function textElement(name: string, element: unknown): string {
-  if (typeof element !== "string" || exactInteger(element) !== undefined) {
-    throw new ServiceError("badRequest", `input ${name}: elements of BYTES must be strings`);
-  }
-  checkText(name, element);
-  return element;
-}
-
-function badElement(name: string, datatype: Datatype, index: number, element: unknown) {
-  const shown = shownElement(element);
+function badElement(name: string, datatype: Datatype, index: number, shown: string) {
   const message = `input ${name}: element ${index} is ${shown}, which is no value of ${datatype}`;
   return new ServiceError("badRequest", message);
-}
-
-/** JSON.stringify would overflow the stack on deep nesting. */
-function shownElement(element: unknown): string {
-  if (typeof element === "object" && element !== null) {
-    return Array.isArray(element) ? "a list" : "an object";
-  }
-  return String(exactInteger(element) ?? JSON.stringify(element)).slice(0, 64);
 }

@@ -4,7 +4,7 @@ import type { InferCall } from "../../../src/app/infer.js";
 import { ServedModels } from "../../../src/app/served-models.js";
 import { ServiceError } from "../../../src/core/error.js";
 import { PredictionEvent } from "../../../src/schema/events.js";
-import { echoModel, FakeTime, noMetrics } from "../../support/fake-serving.js";
+import { echoModel, FakePool, FakeTime, noMetrics } from "../../support/fake-serving.js";
 
 const time = new FakeTime();
 const { clock, timer } = time;
@@ -69,6 +69,37 @@ test.each([
     expect(() => PredictionEvent.parse(logged[0])).not.toThrow();
   },
 );
+
+test("a size of 0 that the model's arithmetic cannot take is the caller's mistake, and only that", async () => {
+  const pool = new FakePool(1, () => {
+    throw new ServiceError("internal", "model open/1 failed: Reshape");
+  });
+  const open = echoModel({
+    ...{ name: "open", maxBatchSize: 1 },
+    inputs: [{ name: "x", datatype: "FP32", shape: [-1] }],
+  });
+  const versions = open.versions.map((version) => ({ ...version, instances: pool }));
+  const parts = { clock, timer, metrics: noMetrics };
+  const infer = makeInfer({
+    ...{ models: new ServedModels([{ ...open, versions }], parts), clock, metrics: noMetrics },
+    ...{ shadow: false, predictions: undefined, statusOf: () => 500 },
+  });
+  const of = (size: number) =>
+    call({
+      model: "open",
+      read: () => {
+        const data = new Float32Array(size);
+        const tensors = new Map([["x", { datatype: "FP32", shape: [size], data } as const]]);
+        return { input: { kind: "tensors", tensors }, priority: 0 };
+      },
+    });
+  await expect(infer(of(0))).rejects.toMatchObject({
+    code: "badRequest",
+    message:
+      "an input has no elements, and the model cannot run without: model open/1 failed: Reshape",
+  });
+  await expect(infer(of(1))).rejects.toMatchObject({ code: "internal" });
+});
 
 test("an answer that cannot be written is logged as the error it becomes", async () => {
   const { infer, logged } = inferWith(false);

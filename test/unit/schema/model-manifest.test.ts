@@ -7,7 +7,14 @@ const HEAD = { apiVersion: "weir.dev/v1", kind: "Model" };
 test("two lines are a whole manifest: everything else has a default", () => {
   expect(ModelManifest.parse(HEAD)).toEqual({
     ...HEAD,
-    ...{ versions: {}, maxBatchSize: 1, maxQueueDelayMs: 0, maxQueued: 512, instances: 1 },
+    ...{
+      versions: {},
+      versionLabels: {},
+      maxBatchSize: 1,
+      maxQueueDelayMs: 0,
+      maxQueued: 512,
+      instances: 1,
+    },
     ...{ executionProviders: ["cpu"], warmUp: { runs: 1, shapes: {} }, labels: [] },
   });
 });
@@ -21,6 +28,7 @@ test.each([
   ["a path as pipeline", { pipeline: "../evil.js" }, /without a path/],
   ["an unknown key", { maxBatch: 3 }, /maxBatch/],
   ["a short checksum", { versions: { 1: { sha256: "ab" } } }, /64 lower-case/],
+  ["a signature of another size", { versions: { 1: { signature: "YWJj" } } }, /64 bytes/],
   ["no batch", { maxBatchSize: 0 }, />=1/],
 ])("%s is refused", (_name, over, message) => {
   const parsed = ModelManifest.safeParse({ ...HEAD, ...over });

@@ -6,9 +6,11 @@ import { prometheusExtProcMetrics } from "../../../../src/adapters/prometheus/ex
 import { prometheusPolicyMetrics } from "../../../../src/adapters/prometheus/policy-metrics.js";
 import { exposeProcess } from "../../../../src/adapters/prometheus/process-metrics.js";
 import { prometheusServingMetrics } from "../../../../src/adapters/prometheus/serving-metrics.js";
+import { exposeTritonMetrics } from "../../../../src/adapters/prometheus/triton-metrics.js";
 import { exposeVersionHealth } from "../../../../src/adapters/prometheus/version-health-metrics.js";
 import type { ServingMetrics } from "../../../../src/app/model-ports.js";
 import type { Decision } from "../../../../src/core/routing/decision.js";
+import { ServingStatistics } from "../../../../src/core/serving/statistics.js";
 import type { ExtProcMetrics } from "../../../../src/servers/ext-proc/metrics.js";
 
 let registry: Registry;
@@ -132,7 +134,7 @@ test("the external processor's streams and messages are counted", async () => {
 test("a pod's answers, waits and batches are counted per version", async () => {
   const metrics: ServingMetrics = prometheusServingMetrics(registry);
   const version = { model: "m", version: "v1" };
-  metrics.answered({ ...version, status: 200, seconds: 0.01 });
+  metrics.answered({ ...version, status: 200, seconds: 0.01, items: 8, atMs: 0 });
   metrics.waited(version, 0.002);
   metrics.ran(version, 8, 0.005);
   metrics.queued(version, 3);
@@ -147,6 +149,38 @@ test("a pod's answers, waits and batches are counted per version", async () => {
       'weir_queued{model="m",version="v1"} 3',
     ]),
   );
+});
+
+test("the same is there under Triton's names, with the time of each stage", async () => {
+  const statistics = new ServingStatistics();
+  const version = { model: "m", version: "v1" };
+  exposeTritonMetrics(registry, statistics, () => [version]);
+  const stages = { inputSeconds: 1e-3, queueSeconds: 2e-3, inferSeconds: 4e-3, outputSeconds: 0 };
+  statistics.answered({ ...version, status: 200, seconds: 0.008, items: 3, atMs: 5, stages });
+  statistics.answered({ ...version, status: 503, seconds: 0.001, items: 1, atMs: 6 });
+  statistics.ran(version, 3, 0.004);
+  statistics.queued(version, 2);
+  const labels = '{model="m",version="v1"}';
+  expect(await samples("nv_")).toEqual([
+    `nv_inference_request_success${labels} 1`,
+    `nv_inference_count${labels} 3`,
+    `nv_inference_exec_count${labels} 1`,
+    `nv_inference_request_duration_us${labels} 8000`,
+    `nv_inference_queue_duration_us${labels} 2000`,
+    `nv_inference_compute_input_duration_us${labels} 1000`,
+    `nv_inference_compute_infer_duration_us${labels} 4000`,
+    `nv_inference_compute_output_duration_us${labels} 0`,
+    ...[
+      ["REJECTED", 1],
+      ["CANCELED", 0],
+      ["BACKEND", 0],
+      ["OTHER", 0],
+    ].map(
+      ([reason, count]) =>
+        `nv_inference_request_failure{model="m",version="v1",reason="${String(reason)}"} ${String(count)}`,
+    ),
+    `nv_inference_pending_request_count${labels} 2`,
+  ]);
 });
 
 test("an event log's series are there before its first line, then count lines and bytes", async () => {

@@ -1,3 +1,4 @@
+import { gzipSync } from "node:zlib";
 import { beforeEach, describe, expect, test } from "vitest";
 import { JSON_BODY, echoApp, one, x } from "../../../support/inference-app.js";
 import type { InferenceApp } from "../../../support/inference-app.js";
@@ -11,10 +12,18 @@ beforeEach(() => {
   ({ app, models, logged, post } = echoApp());
 });
 
+const SERVER = {
+  ...{ name: "weir", version: "1.2.3" },
+  extensions: [
+    ...["binary_tensor_data", "classification", "model_configuration", "model_repository"],
+    ...["parameters", "schedule_policy", "statistics"],
+  ],
+};
+
 describe("metadata and health", () => {
   test.each([
-    ["/v2", { name: "weir", version: "1.2.3", extensions: ["binary_tensor_data"] }],
-    ["/v2/", { name: "weir", version: "1.2.3", extensions: ["binary_tensor_data"] }],
+    ["/v2", SERVER],
+    ["/v2/", SERVER],
     ["/v2/health/live", { live: true }],
     ["/v2/health/ready", { ready: true }],
     ["/v2/models/echo/ready", { name: "echo", ready: true }],
@@ -33,6 +42,14 @@ describe("metadata and health", () => {
     const response = await app.inject(url);
     expect([response.statusCode, response.json()]).toEqual([200, body]);
   });
+
+  test.each(["/v2/health/live", "/v2/models/echo/config", "/v2/repository/index"])(
+    "HEAD %s",
+    async (url) => {
+      const response = await app.inject({ method: "HEAD", url });
+      expect([response.statusCode, response.payload]).toEqual([200, ""]);
+    },
+  );
 
   test("while draining readiness is 503, live stays 200, and answers close the connection", async () => {
     models.startDraining();
@@ -159,7 +176,51 @@ describe("what is wrong is answered with its status and one text", () => {
       404,
       /unknown version "9" of model echo: there is 1/,
     ],
-    ["a body over the limit", "echo", "x".repeat(5000), 413, /too large/],
+    [
+      "a batch of no items",
+      "echo",
+      inputs({ shape: [0, 2], data: [] }),
+      400,
+      /input "x" has no items: the first axis of \[0,2\] is the batch of model echo\/1/,
+    ],
+    [
+      "a sequence",
+      "echo",
+      { parameters: { sequence_id: 7 }, inputs: [x()] },
+      400,
+      /"sequence_id" starts a sequence/,
+    ],
+    [
+      "a reserved parameter",
+      "echo",
+      { parameters: { triton_x: 1 }, inputs: [x()] },
+      400,
+      /reserved name/,
+    ],
+    [
+      "a parameter of another kind",
+      "echo",
+      { parameters: { a: [] }, inputs: [x()] },
+      400,
+      /"a" must be a string, a number or a boolean/,
+    ],
+    [
+      "a classification of text",
+      "bytes",
+      {
+        inputs: [x({ datatype: "BYTES", data: ["a", "b"] })],
+        outputs: [{ name: "x", parameters: { classification: 1 } }],
+      },
+      400,
+      /output "x" is BYTES, which has no classification/,
+    ],
+    [
+      "JSON over its limit",
+      "echo",
+      "x".repeat(5000),
+      413,
+      /over the limit of 4096 bytes of JSON \(--max-json-bytes\)/,
+    ],
   ])("%s", async (_name, model, body, status, error) => {
     const response = await post(model, body);
     expect(response.json()).toEqual({ error: expect.stringMatching(error) as string });
@@ -186,13 +247,29 @@ describe("what is wrong is answered with its status and one text", () => {
     },
   );
 
-  test("a compressed body is refused, not misread", async () => {
-    const response = await post(
-      "echo",
-      { inputs: [x()] },
+  test.each<[string, Record<string, string>, string | Buffer, number, RegExp]>([
+    [
+      "a body over the limit",
+      { "content-type": "application/octet-stream" },
+      Buffer.alloc(9000),
+      413,
+      /over the limit of 8192 bytes \(--max-body-bytes\)/,
+    ],
+    ["an unknown encoding", { ...JSON_BODY, "content-encoding": "br" }, "{}", 501, /"br" is not/],
+    ["no gzip", { ...JSON_BODY, "content-encoding": "gzip" }, "{}", 400, /content-encoding says/],
+    ["half a gzip", { "content-encoding": "gzip" }, gzipSync("{}").subarray(0, 15), 400, /says/],
+    [
+      "a zip bomb",
       { ...JSON_BODY, "content-encoding": "gzip" },
-    );
-    expect(response.statusCode).toBe(501);
+      gzipSync(Buffer.alloc(1_000_000)),
+      413,
+      /over the limit of 4096 bytes of JSON/,
+    ],
+    ["no media type", { "content-type": ";;;" }, "{}", 400, /content-type is no media type/],
+  ])("%s", async (_name, headers, body, status, error) => {
+    const response = await post("echo", body, headers);
+    expect(response.json()).toEqual({ error: expect.stringMatching(error) as string });
+    expect(response.statusCode).toBe(status);
   });
 
   test("a timeout of 0, and a mesh timeout that is no number, are none", async () => {

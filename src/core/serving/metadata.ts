@@ -1,0 +1,20 @@
+import type { ModelSpec } from "./model-spec.js";
+
+/** Of Triton's extensions, those that are served; each wire adds its own. */
+const EXTENSIONS = [
+  "binary_tensor_data",
+  "classification",
+  "model_configuration",
+  "model_repository",
+  "parameters",
+  "schedule_policy",
+  "statistics",
+] as const;
+
+export function serverMetadata(version: string) {
+  return { name: "weir", version, extensions: EXTENSIONS };
+}
+
+export function modelMetadata({ name, inputs, outputs }: ModelSpec, versions: readonly string[]) {
+  return { name, versions, platform: "onnxruntime_onnx", inputs, outputs };
+}

@@ -1,0 +1,54 @@
+import type { Datatype } from "../../schema/model-manifest.js";
+import type { ModelSpec, TensorSpec } from "./model-spec.js";
+
+/** How a version is served, as far as its configuration says. */
+export type ServedSettings = {
+  readonly spec: ModelSpec;
+  readonly maxQueueDelayMs: number;
+  readonly instanceCount: number;
+  readonly executionProviders: readonly string[];
+};
+
+/**
+ * The ModelConfig message of the model_configuration extension: what Triton's clients read of it.
+ * A model that does not batch has max_batch_size 0, and its dims are the whole shape.
+ */
+export function modelConfig({ spec, ...settings }: ServedSettings) {
+  const { name, inputs, outputs, maxBatchSize } = spec;
+  const batches = maxBatchSize > 1;
+  const isGpu = settings.executionProviders[0] === "cuda";
+  const batching = {
+    ...{ preferred_batch_size: [], preserve_ordering: false },
+    max_queue_delay_microseconds: Math.round(settings.maxQueueDelayMs * 1000),
+  };
+  return {
+    ...{ name, platform: "onnxruntime_onnx", backend: "onnxruntime", runtime: "" },
+    version_policy: { all: {} },
+    max_batch_size: batches ? maxBatchSize : 0,
+    input: inputs.map((input) => ({
+      ...tensorConfig(input, batches),
+      ...{ format: "FORMAT_NONE", is_shape_tensor: false },
+      ...{ allow_ragged_batch: false, optional: false },
+    })),
+    output: outputs.map((output) => ({
+      ...tensorConfig(output, batches),
+      ...{ label_filename: "", is_shape_tensor: false },
+    })),
+    instance_group: [
+      {
+        ...{ name: `${name}_0`, kind: isGpu ? "KIND_GPU" : "KIND_CPU" },
+        ...{ count: settings.instanceCount, gpus: isGpu ? [0] : [] },
+      },
+    ],
+    default_model_filename: "model.onnx",
+    ...(batches ? { dynamic_batching: batching } : {}),
+    parameters: {},
+  };
+}
+
+function tensorConfig({ name, datatype, shape }: TensorSpec, batches: boolean) {
+  return { name, data_type: configTypeOf(datatype), dims: batches ? shape.slice(1) : shape };
+}
+
+const configTypeOf = (datatype: Datatype) =>
+  datatype === "BYTES" ? "TYPE_STRING" : `TYPE_${datatype}`;

@@ -1,0 +1,73 @@
+import { connect } from "node:net";
+import { text } from "node:stream/consumers";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { writeRepository } from "../support/model-repository.js";
+import type { Repository } from "../support/model-repository.js";
+import { identityModel } from "../support/onnx-model.js";
+import { postJson, startServe } from "../support/serve-process.js";
+import type { ServeProcess } from "../support/serve-process.js";
+
+const MIB = 1024 * 1024;
+
+let repository: Repository;
+let server: ServeProcess;
+
+beforeAll(async () => {
+  repository = await writeRepository({ "echo/1/model.onnx": identityModel() });
+  const flags = ["--request-timeout-ms", "700", "--max-held-bytes", String(24 * MIB)];
+  server = await startServe({ repository: repository.root, flags });
+});
+afterAll(async () => {
+  expect(await server.stop()).toBe(0);
+  await repository.remove();
+});
+
+const url = () => `${server.url}/v2/models/echo/infer`;
+
+/** What the server says to bytes that never become a request, until it closes. */
+async function answerTo(bytes: string): Promise<string> {
+  const { hostname, port } = new URL(server.url);
+  const socket = connect(Number(port), hostname);
+  socket.write(bytes);
+  return text(socket);
+}
+
+test.each([
+  ["headers", "POST /v2/models/echo/infer HTTP/1.1\r\nhost: a\r\nx-a"],
+  ["a body", "POST /v2/models/echo/infer HTTP/1.1\r\nhost: a\r\ncontent-length: 999\r\n\r\n{"],
+])("%s without end: the answer is 408, and the connection ends", async (_name, bytes) => {
+  const startedAtMs = performance.now();
+  const answer = await answerTo(bytes);
+  expect(performance.now() - startedAtMs).toBeLessThan(5000);
+  expect(answer).toMatch(/^HTTP\/1.1 408 .*within 700 ms \(--request-timeout-ms\)"\}$/s);
+});
+
+test("60 MB of objects as data are refused by a limit that is named, and harm nobody", async () => {
+  const data = `[${"{},".repeat(20_000_000)}{}]`;
+  const body = `{"inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","data":${data}}]}`;
+  const { status, body: answer } = await postJson(url(), body);
+  expect([status, answer.error]).toEqual([
+    413,
+    "the body is over the limit of 16777216 bytes of JSON (--max-json-bytes): send tensors as binary data",
+  ]);
+});
+
+test("16 MB of objects as data stop at the first of them", async () => {
+  const data = `[${"{},".repeat(5_000_000)}{}]`;
+  const body = `{"inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","data":${data}}]}`;
+  const startedAtMs = performance.now();
+  const { status, body: answer } = await postJson(url(), body);
+  expect([status, answer.error]).toEqual([400, expect.stringMatching(/element 0 is an object/)]);
+  expect(performance.now() - startedAtMs).toBeLessThan(3000);
+});
+
+test("bodies that never end cannot take more than the budget of the process", async () => {
+  const sent = "{".repeat(10 * MIB);
+  const head = `POST /v2/models/echo/infer HTTP/1.1\r\nhost: a\r\ncontent-length: ${15 * MIB}\r\n\r\n`;
+  const answers = await Promise.all([1, 2, 3, 4].map(() => answerTo(head + sent).catch(String)));
+  expect(
+    answers.filter((answer) => / 503 .*--max-held-bytes/s.test(answer)).length,
+  ).toBeGreaterThan(0);
+  const body = { inputs: [{ name: "x", shape: [1, 2], datatype: "FP32", data: [1, 2] }] };
+  expect((await postJson(url(), body)).status).toBe(200);
+});
