@@ -11,6 +11,7 @@ import { Command, Option } from "commander";
 import { format } from "prettier";
 import { envoyBinary } from "../dist/adapters/toolchain/envoy-binary.js";
 import { ServiceError } from "../dist/core/error.js";
+import { TRANSPORTS } from "../dist/servers/ext-proc/server.js";
 import { EXIT, ExitError } from "../dist/processes/exit.js";
 import { profileReport } from "./cpu-profile.mjs";
 import { goPrograms } from "./go-programs.mjs";
@@ -33,6 +34,11 @@ const program = new Command("npm run bench --")
   .addOption(wholeNumber("--connections <count>", "keep-alive connections to Envoy", 32))
   .addOption(wholeNumber("--rate <rps>", "requests per second of the open loop", 1000))
   .option("--node <path>", "Node to run weir extproc with", process.execPath)
+  .addOption(
+    new Option("--transport <name>", "what carries gRPC in weir extproc")
+      .choices(TRANSPORTS)
+      .default(TRANSPORTS[0]),
+  )
   .option("--write", "put the table into docs/benchmarks.md")
   .addOption(
     new Option("--profile [setup]", "print where extproc's CPU time goes, and measure nothing else")
@@ -68,6 +74,7 @@ async function main() {
   const upstream = await start(programs.upstream, []);
   const lab = {
     ...{ folder, envoy, goExtproc: programs.extproc, node: options.node, nodeFlags: [] },
+    transport: options.transport,
     upstreamPort: Number(upstream.ready.address.split(":").at(-1)),
   };
   const load = { program: programs.load, connections: options.connections };
@@ -151,10 +158,10 @@ async function describeConditions({ envoy, node }, options) {
   const [, envoyVersion] = /\/(\d+\.\d+\.\d+)\//.exec(await output(envoy, ["--version"])) ?? [];
   const nodeVersion = (await output(node, ["--version"])).trim();
   const [, , goVersion] = (await output("go", ["version"])).split(" ");
-  const { rounds, seconds, connections, rate } = options;
+  const { rounds, seconds, connections, rate, transport } = options;
   return [
     `- Machine: ${cpus().length} cores, ${model}, Linux ${release()}; load average before the run ${loadavg()[0].toFixed(1)}.`,
-    `- Programs: Envoy ${envoyVersion} with one worker, Node ${nodeVersion}, ${goVersion}.`,
+    `- Programs: Envoy ${envoyVersion} with one worker, Node ${nodeVersion} with transport ${transport}, ${goVersion}.`,
     `- Load: ${rounds} rounds of ${seconds} s each; closed loop over ${connections} connections; open loop at ${rate} requests per second.`,
     `- Each figure is the median of the rounds (lowest..highest); a ratio is taken within a round.`,
   ].join("\n");

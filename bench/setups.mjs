@@ -31,6 +31,7 @@ export const SETUPS = [
  * @property {string} goExtproc     the Go server's
  * @property {string} node          Node's, for weir extproc
  * @property {readonly string[]} nodeFlags
+ * @property {string} transport     weir extproc's
  * @property {number} upstreamPort  where every version of the model is
  */
 
@@ -64,7 +65,7 @@ async function startServer(setup, lab, folder, policyFile) {
   const { pid, ready, stop } = await start(lab.node, [
     ...[...lab.nodeFlags, CLI, "extproc", "-p", policyFile, "--log-level", "warn"],
     ...["--grpc-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"],
-    ...["--drain-ms", "0", "--finish-ms", "1000"],
+    ...["--drain-ms", "0", "--finish-ms", "1000", "--transport", lab.transport],
     ...(setup.isLogged ? ["--log-dir", join(folder, "log")] : []),
   ]);
   return { pid, stop, address: ready.grpc, admin: ready.admin };

@@ -21,7 +21,7 @@ import type { AssignmentLog, Random } from "../app/ports.js";
 import type { CompiledPolicy } from "../core/policy/compiled-policy.js";
 import { policyRoutes } from "../servers/admin-http/policy-routes.js";
 import { serveAdmin } from "../servers/admin-http/server.js";
-import { serveExtProc } from "../servers/ext-proc/server.js";
+import { serveExtProc, type TransportName } from "../servers/ext-proc/server.js";
 import { EXIT, ExitError } from "./exit.js";
 import { keysNotGiven } from "./policy-option.js";
 import { warmUp } from "./warm-up.js";
@@ -32,6 +32,7 @@ export type ExtProcProcessOptions = {
   readonly overrideKeys: ReadonlyMap<string, Uint8Array>;
   /** `HOST:PORT` (port 0 picks a free one) or `unix:/PATH`. */
   readonly grpcAddress: string;
+  readonly transport: TransportName;
   readonly adminAddress: string;
   /** Where assignments are logged; absent: they are not. */
   readonly logDirectory: string | undefined;
@@ -61,7 +62,7 @@ export async function runExtProc(options: ExtProcProcessOptions): Promise<void> 
   const { logDirectory } = options;
   const log = logDirectory === undefined ? undefined : openLog(logDirectory, registry, logger);
   // Before tracing begins, so that no span of it is sent.
-  await tryWarmUp(policy.current(), logger);
+  await tryWarmUp(policy.current(), options.transport, logger);
   const tracing = startTracing({
     serviceName: "weir-extproc",
     endpoint: options.otlpEndpoint,
@@ -79,6 +80,7 @@ export async function runExtProc(options: ExtProcProcessOptions): Promise<void> 
   const server = await serveExtProc({
     ...common,
     address: options.grpcAddress,
+    transport: options.transport,
     handle: makeHandleRequest({
       ...{ ...common, policy: policy.current, limits, log, random },
       metrics: prometheusDecisionMetrics(registry),
@@ -153,10 +155,14 @@ async function watchPolicyAndHealth(
 }
 
 /** A cold start is slow for a moment, and no reason not to start. */
-async function tryWarmUp(policy: CompiledPolicy, logger: Logger): Promise<void> {
+async function tryWarmUp(
+  policy: CompiledPolicy,
+  transport: TransportName,
+  logger: Logger,
+): Promise<void> {
   const startedMs = systemClock.monotonicMs();
   try {
-    await warmUp(policy);
+    await warmUp(policy, transport);
     logger.info({ ms: Math.round(systemClock.monotonicMs() - startedMs) }, "warmed up");
   } catch (err) {
     logger.warn({ err }, "warming up failed, the first requests will be slow");

@@ -7,8 +7,12 @@ import { systemClock } from "../adapters/system/clock.js";
 import { systemRandom } from "../adapters/system/random.js";
 import { makeHandleRequest } from "../app/handle-request.js";
 import type { CompiledPolicy } from "../core/policy/compiled-policy.js";
-import { EXT_PROC_SERVICE, processingRequestType } from "../servers/ext-proc/protocol.js";
-import { serveExtProc, type ExtProcServer } from "../servers/ext-proc/server.js";
+import { PROCESS_PATH, processingRequestType } from "../servers/ext-proc/protocol.js";
+import {
+  serveExtProc,
+  type ExtProcServer,
+  type TransportName,
+} from "../servers/ext-proc/server.js";
 
 const ROUNDS = 200;
 const DEADLINE_MS = 5000;
@@ -18,17 +22,16 @@ const DEADLINE_MS = 5000;
  * real request does not wait for code to be compiled: most of that is gRPC's and HTTP/2's. The
  * ports lead nowhere: no metric, quota, log line or span knows of it.
  */
-export async function warmUp(policy: CompiledPolicy): Promise<void> {
-  const server = await serveNowhere(policy);
+export async function warmUp(policy: CompiledPolicy, transport: TransportName): Promise<void> {
+  const server = await serveNowhere(policy, transport);
   // A proxy of the environment is for calls that leave the machine.
   const options = { "grpc.enable_http_proxy": 0, "grpc.use_local_subchannel_pool": 1 };
   const client = new Client(server.address, credentials.createInsecure(), options);
   const deadline = systemClock.nowMs() + DEADLINE_MS;
   const asTheyAre = (bytes: Buffer) => bytes;
-  const path = `/${EXT_PROC_SERVICE}/Process`;
   try {
     for (let round = 0; round < ROUNDS; round++) {
-      const call = client.makeBidiStreamRequest(path, asTheyAre, asTheyAre, { deadline });
+      const call = client.makeBidiStreamRequest(PROCESS_PATH, asTheyAre, asTheyAre, { deadline });
       call.write(requestHeaders(policy, round));
       await once(call, "data");
       call.end();
@@ -40,10 +43,10 @@ export async function warmUp(policy: CompiledPolicy): Promise<void> {
   }
 }
 
-function serveNowhere(policy: CompiledPolicy): Promise<ExtProcServer> {
+function serveNowhere(policy: CompiledPolicy, transport: TransportName): Promise<ExtProcServer> {
   const nothing = () => undefined;
   return serveExtProc({
-    ...{ address: "127.0.0.1:0", drainMs: 0, finishMs: 0, clock: systemClock },
+    ...{ address: "127.0.0.1:0", transport, drainMs: 0, finishMs: 0, clock: systemClock },
     handle: makeHandleRequest({
       ...{ policy: () => policy, limits: memoryLimitStore(ROUNDS), clock: systemClock },
       ...{ random: systemRandom(), onError: nothing },

@@ -5,7 +5,12 @@ import { systemClock } from "../../src/adapters/system/clock.js";
 import type { HandleRequest } from "../../src/app/handle-request.js";
 import type { RequestFacts } from "../../src/core/routing/facts.js";
 import type { ExtProcMetrics } from "../../src/servers/ext-proc/metrics.js";
-import { serveExtProc, type ExtProcOptions } from "../../src/servers/ext-proc/server.js";
+import {
+  serveExtProc,
+  TRANSPORTS,
+  type ExtProcOptions,
+  type TransportName,
+} from "../../src/servers/ext-proc/server.js";
 import { aDecision, aLimit, aVerdict } from "../unit/servers/ext-proc/a-decision.js";
 import { extProcClient, requestHeaders, type ExtProcClient } from "./ext-proc-client.js";
 
@@ -65,22 +70,25 @@ function countingMetrics(counts: Counts): ExtProcMetrics {
 }
 
 /** Starts servers for the tests of a file, and ends what a test opened when it is over. */
-export function extProcServers() {
+export function extProcServers(transport: TransportName) {
   const closing: (() => unknown)[] = [];
   afterEach(async () => {
     for (const close of closing.splice(0).reverse()) await close();
   });
   const start = async (overrides: Partial<ExtProcOptions> = {}): Promise<StartedExtProc> => {
-    const started = await startExtProc(overrides);
+    const started = await startExtProc({ transport, ...overrides });
     closing.push(started.stop);
     return started;
   };
   return { start, closing };
 }
 
+/** Every suite of the protocol runs on each transport. */
+export const EVERY_TRANSPORT = TRANSPORTS.map((transport) => ({ transport }));
+
 /** A real server on a free port and a client of it; both end with `stop`. */
 async function startExtProc(
-  overrides: Partial<ExtProcOptions> = {},
+  overrides: Partial<ExtProcOptions> & Pick<ExtProcOptions, "transport">,
 ): Promise<StartedExtProc & { readonly stop: () => Promise<void> }> {
   const counts: Counts = {};
   const lines: string[] = [];

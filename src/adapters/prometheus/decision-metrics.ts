@@ -1,7 +1,8 @@
-import { Counter, Histogram, type Registry } from "prom-client";
+import { Counter, type Registry } from "prom-client";
 import type { DecisionMetrics } from "../../app/ports.js";
 import type { Decision } from "../../core/routing/decision.js";
 import { talliedCounter } from "./tallied-counter.js";
+import { talliedHistogram } from "./tallied-histogram.js";
 
 /** A decision takes tens of microseconds; a bucket of 5 ms would hide every mistake. */
 const DECISION_BUCKETS = [25e-6, 50e-6, 1e-4, 25e-5, 5e-4, 1e-3, 25e-4, 5e-3, 1e-2, 25e-3, 0.1];
@@ -11,15 +12,15 @@ const NO_ARM = "-";
 
 export function prometheusDecisionMetrics(registry: Registry): DecisionMetrics {
   const count = countersOf(registry);
-  const decisionSeconds = new Histogram({
-    name: "weir_decision_seconds",
-    help: "Time to decide one request, limits included.",
-    buckets: DECISION_BUCKETS,
-    registers: [registry],
-  });
+  const observeSeconds = talliedHistogram(
+    registry,
+    "weir_decision_seconds",
+    "Time to decide one request, limits included.",
+    DECISION_BUCKETS,
+  );
   return {
     decided: (decision, seconds) => {
-      decisionSeconds.observe(seconds);
+      observeSeconds(seconds);
       const { model, version, versionReason } = decision;
       count.requests(model, outcomeOf(decision));
       count.versions(model, version, versionReason ?? "default");
@@ -27,15 +28,15 @@ export function prometheusDecisionMetrics(registry: Registry): DecisionMetrics {
         count.arms(experiment, arm ?? NO_ARM, reason);
       }
       for (const { limit, kind } of decision.limits) count.verdicts(limit, kind);
-      if (decision.shadow !== null) count.shadows.inc({ shadow: decision.shadow.name });
-      count.expressionErrors.inc(decision.expressionErrors);
-      if (decision.override !== "none") count.overrides.inc({ result: decision.override });
+      if (decision.shadow !== null) count.shadows(decision.shadow.name);
+      if (decision.expressionErrors > 0) count.expressionErrors.inc(decision.expressionErrors);
+      if (decision.override !== "none") count.overrides(decision.override);
     },
     passedThrough: () => {
-      count.passedThrough.inc();
+      count.passedThrough();
     },
     failed: () => {
-      count.failed.inc();
+      count.failed();
     },
   };
 }
@@ -46,8 +47,6 @@ function outcomeOf({ refused, admitted }: Decision): "refused" | "limited" | "ad
 }
 
 function countersOf(registry: Registry) {
-  const counter = <Label extends string>(name: string, help: string, ...labelNames: Label[]) =>
-    new Counter<Label>({ name, help, labelNames, registers: [registry] });
   const tallied = (name: string, help: string, ...labelNames: readonly string[]) =>
     talliedCounter(registry, name, help, ...labelNames);
   return {
@@ -77,18 +76,19 @@ function countersOf(registry: Registry) {
       "limit",
       "kind",
     ),
-    shadows: counter("weir_shadows_total", "Requests of which a shadow copy was asked.", "shadow"),
-    overrides: counter(
+    shadows: tallied("weir_shadows_total", "Requests of which a shadow copy was asked.", "shadow"),
+    overrides: tallied(
       "weir_overrides_total",
       "Requests that brought an override: trusted, or why it was refused.",
       "result",
     ),
-    expressionErrors: counter(
-      "weir_expression_errors_total",
-      "CEL expressions that failed, as on an absent header; each counted as no.",
-    ),
-    passedThrough: counter("weir_passed_through_total", "Requests that are for no model."),
-    failed: counter(
+    expressionErrors: new Counter({
+      name: "weir_expression_errors_total",
+      help: "CEL expressions that failed, as on an absent header; each counted as no.",
+      registers: [registry],
+    }),
+    passedThrough: tallied("weir_passed_through_total", "Requests that are for no model."),
+    failed: tallied(
       "weir_internal_errors_total",
       "Decisions that failed by a bug; the default version was served.",
     ),

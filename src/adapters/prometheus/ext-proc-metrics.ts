@@ -1,50 +1,57 @@
-import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import { Gauge, type Registry } from "prom-client";
+import { talliedCounter } from "./tallied-counter.js";
+import { talliedHistogram } from "./tallied-histogram.js";
 
 const ANSWER_BUCKETS = [5e-5, 1e-4, 25e-5, 5e-4, 1e-3, 25e-4, 5e-3, 1e-2, 25e-3, 0.1];
 
 /** What the external processor sees of Envoy: side streams, messages, answers. */
 export function prometheusExtProcMetrics(registry: Registry) {
   const count = countersOf(registry);
-  const open = new Gauge({
+  let opened = 0;
+  let closed = 0;
+  new Gauge({
     name: "weir_ext_proc_streams_open",
     help: "Side streams open now.",
     registers: [registry],
+    collect() {
+      this.set(opened - closed);
+    },
   });
-  const answerSeconds = new Histogram({
-    name: "weir_ext_proc_answer_seconds",
-    help: "From request headers to the bytes of their answer.",
-    buckets: ANSWER_BUCKETS,
-    registers: [registry],
-  });
+  const observeAnswer = talliedHistogram(
+    registry,
+    "weir_ext_proc_answer_seconds",
+    "From request headers to their answer, ready to be written.",
+    ANSWER_BUCKETS,
+  );
   return {
     streamOpened: () => {
-      open.inc();
-      count.opened.inc();
+      opened += 1;
+      count.opened();
     },
     streamClosed: () => {
-      open.dec();
+      closed += 1;
     },
     received: (kind: string) => {
-      count.messages.inc({ kind });
+      count.messages(kind);
     },
     spurious: () => {
-      count.spurious.inc();
+      count.spurious();
     },
     answered: (seconds: number) => {
-      answerSeconds.observe(seconds);
+      observeAnswer(seconds);
     },
     failed: () => {
-      count.failed.inc();
+      count.failed();
     },
     headerDropped: (header: string) => {
-      count.droppedHeaders.inc({ header });
+      count.droppedHeaders(header);
     },
   };
 }
 
 function countersOf(registry: Registry) {
-  const counter = <Label extends string>(name: string, help: string, ...labelNames: Label[]) =>
-    new Counter<Label>({ name, help, labelNames, registers: [registry] });
+  const counter = (name: string, help: string, ...labelNames: readonly string[]) =>
+    talliedCounter(registry, name, help, ...labelNames);
   return {
     opened: counter("weir_ext_proc_streams_total", "Side streams that Envoy opened."),
     messages: counter(

@@ -17,6 +17,8 @@ import { matchModel } from "./match-model.js";
 
 /** One step of a decision, for `/explain`. */
 export type Step = { readonly step: string; readonly result: unknown };
+/** Absent on the request path, where even what it would be told is not made. */
+export type Note = (step: Step) => void;
 
 /** What is read at most once per request, and only when something asks for it. */
 type Reading = {
@@ -37,33 +39,30 @@ export function decide(
   policy: CompiledPolicy,
   facts: RequestFacts,
   nowMs: number,
-  note: (step: Step) => void = ignore,
+  note?: Note,
 ): Assignment | null {
   const model = matchModel(policy.modelIndex, facts.host, facts.path);
-  note({ step: "model", result: model?.name ?? null });
+  note?.({ step: "model", result: model?.name ?? null });
   if (model === undefined) return null;
   const reading = readingOf(policy, model, facts, note);
   const override = overrideOf(policy, facts, nowMs);
-  note({ step: "override", result: noted(override) });
-  const assigned = assignArms(model, {
-    ...reading,
-    override: override.kind === "trusted" ? override.arms : NO_OVERRIDE,
-  });
-  note({ step: "arms", result: assigned.map(({ decision }) => decision) });
+  note?.({ step: "override", result: noted(override) });
+  const { unit, evaluate } = reading;
+  const trusted = override.kind === "trusted" ? override.arms : NO_OVERRIDE;
+  const assigned = assignArms(model, { unit, evaluate, override: trusted });
+  note?.({ step: "arms", result: assigned.map(({ decision }) => decision) });
   const wanted = wantedVersion(model, assigned);
-  const regions = policy.residency
-    .filter(({ when }) => reading.evaluate(when) === "yes")
-    .map((rule) => rule.regions);
+  const regions = regionsOf(policy, reading);
   const choice = chooseVersion(model, wanted.version, regions, facts.unhealthy);
   const version = choice.kind === "version" ? choice.version : wanted.version;
   const moved = choice.kind === "version" ? choice.moved : "residency";
-  note({ step: "version", result: { wanted: wanted.version.name, served: version.name, moved } });
+  note?.({ step: "version", result: { wanted: wanted.version.name, served: version.name, moved } });
   const arms = armsAfterMove(assigned, wanted.by, moved);
   const refused = choice.kind === "refused";
   const shadow = refused ? null : chooseShadow(model, version, regions, facts, reading);
-  note({ step: "shadow", result: shadow });
+  note?.({ step: "shadow", result: shadow });
   const charges = refused ? [] : chargesOf(model, version, arms, facts, reading);
-  note({ step: "limits", result: charges.map(({ limit, cost }) => ({ limit, cost })) });
+  note?.({ step: "limits", result: charges.map(({ limit, cost }) => ({ limit, cost })) });
   return {
     model: model.name,
     version: version.name,
@@ -98,13 +97,13 @@ export function defaultDecision(policy: CompiledPolicy, model: CompiledModel): D
 }
 
 const NO_OVERRIDE: ReadonlyMap<string, string> = new Map();
-const ignore = () => undefined;
+const ANYWHERE: readonly ReadonlySet<string>[] = [];
 
 function readingOf(
   policy: CompiledPolicy,
   model: CompiledModel,
   facts: RequestFacts,
-  note: (step: Step) => void,
+  note?: Note,
 ): Reading {
   const units = new Map<string, UnitReading>();
   const unit = (name: string): UnitReading => {
@@ -112,7 +111,7 @@ function readingOf(
     if (known !== undefined) return known;
     const reading = readUnit(policy.units.get(name) ?? [], facts.headers);
     units.set(name, reading);
-    note({ step: "unit", result: { unit: name, ...reading } });
+    note?.({ step: "unit", result: { unit: name, ...reading } });
     return reading;
   };
   let context: CelContext | undefined;
@@ -126,7 +125,7 @@ function readingOf(
     );
     const verdict = expression.evaluate(context);
     if (verdict === "error") errors++;
-    note({ step: "expression", result: { expression: expression.text, verdict } });
+    note?.({ step: "expression", result: { expression: expression.text, verdict } });
     return verdict;
   };
   return { unit, evaluate, errors: () => errors };
@@ -167,15 +166,22 @@ type Wanted = {
   readonly by: number;
 };
 
+/** The first experiment that chooses it; an override comes before a draw. */
 function wantedVersion(model: CompiledModel, assigned: readonly AssignedArm[]): Wanted {
-  const chosen = (reason: Reason) =>
-    assigned.findIndex(
-      ({ arm, decision }) => arm !== null && arm.version !== null && decision.reason === reason,
-    );
-  const overridden = chosen("override");
-  const by = overridden >= 0 ? overridden : chosen("assigned");
-  const version = assigned[by]?.arm?.version ?? model.defaultVersion;
-  return { version, by, reason: assigned[by]?.decision.reason ?? null };
+  let wanted: Wanted = { version: model.defaultVersion, reason: null, by: -1 };
+  for (const [by, { arm, decision }] of assigned.entries()) {
+    const { reason } = decision;
+    if (arm === null || arm.version === null) continue;
+    if (reason === "override") return { version: arm.version, reason, by };
+    if (reason === "assigned" && wanted.by < 0) wanted = { version: arm.version, reason, by };
+  }
+  return wanted;
+}
+
+/** Sets of regions, all of which must hold. */
+function regionsOf({ residency }: CompiledPolicy, { evaluate }: Reading) {
+  if (residency.length === 0) return ANYWHERE;
+  return residency.filter(({ when }) => evaluate(when) === "yes").map(({ regions }) => regions);
 }
 
 /** The arm whose version was not served says so, and stops counting as treated. */
@@ -221,10 +227,13 @@ function chargesOf(
   const arm = (experiment: string) =>
     arms.find((one) => one.experiment === experiment)?.arm ?? undefined;
   const inputs = { facts, unit, arm, model: model.name, version: version.name };
-  return model.limits
-    .filter(({ when }) => when === null || evaluate(when) === "yes")
-    .map((rule) => chargeOf(rule, inputs))
-    .filter((charge) => charge !== null);
+  const charges: Charge[] = [];
+  for (const rule of model.limits) {
+    if (rule.when !== null && evaluate(rule.when) !== "yes") continue;
+    const charge = chargeOf(rule, inputs);
+    if (charge !== null) charges.push(charge);
+  }
+  return charges;
 }
 
 /** Drawn from the first unit, by name, that is known, so that a caller samples alike on every retry. */

@@ -1,5 +1,6 @@
 import { Command, Option } from "commander";
 import type { LogLevel } from "../../adapters/system/logger.js";
+import { TRANSPORTS, type TransportName } from "../../servers/ext-proc/server.js";
 import { runExtProc } from "../ext-proc.js";
 import {
   addressOption,
@@ -16,6 +17,7 @@ type Options = {
   readonly policy: string;
   readonly overrideKey?: readonly string[];
   readonly grpcAddress: string;
+  readonly transport: TransportName;
   readonly adminAddress: string;
   readonly logDir?: string;
   readonly logLevel: LogLevel;
@@ -62,6 +64,10 @@ const addresses = () => [
     "127.0.0.1:9102",
     "WEIR_ADMIN_ADDRESS",
   ),
+  new Option("--transport <name>", "what carries gRPC; both serve the same, http2 for less CPU")
+    .choices(TRANSPORTS)
+    .default("http2")
+    .env("WEIR_TRANSPORT"),
 ];
 
 const observability = () => [

@@ -4,30 +4,39 @@ import { METADATA_NAMESPACE } from "../../schema/headers.js";
 import { structOf, type Texts } from "./struct.js";
 
 /** Structured Field dictionary (RFC 9651) of the arms the request is in; undefined when in none. */
-export function armsOf(decision: Decision): string | undefined {
-  const members = decision.arms
-    .filter(({ arm, reason }) => arm !== null && (reason === "assigned" || reason === "override"))
-    .map(({ experiment, arm }) => `${experiment}=${arm ?? ""}`);
-  return members.length === 0 ? undefined : members.join(", ");
+export function armsOf({ arms }: Decision): string | undefined {
+  let members: string | undefined;
+  for (const { experiment, arm, reason } of arms) {
+    if (arm === null || (reason !== "assigned" && reason !== "override")) continue;
+    const member = `${experiment}=${arm}`;
+    members = members === undefined ? member : `${members}, ${member}`;
+  }
+  return members;
 }
 
 /** Dynamic metadata for access logs and response headers: `%DYNAMIC_METADATA(weir:arms)%`. */
-export function metadataOf(decision: Decision, perRequest: Texts): Struct {
-  return inNamespace({
-    model: decision.model,
-    version: decision.version,
-    arms: armsOf(decision) ?? "",
-    policy: decision.policy,
-    reason: decision.versionReason ?? "default",
-    shadow: decision.shadow?.name ?? "",
-    override: decision.override,
-    ...perRequest,
-  });
-}
+export const metadataOf = (decision: Decision, id: string, rateLimit: RateLimitTexts): Texts => ({
+  model: decision.model,
+  version: decision.version,
+  arms: armsOf(decision) ?? "",
+  policy: decision.policy,
+  reason: decision.versionReason ?? "default",
+  shadow: decision.shadow?.name ?? "",
+  override: decision.override,
+  decision: id,
+  ratelimit: rateLimit.rateLimit,
+  ratelimit_policy: rateLimit.policy,
+});
 
-const inNamespace = (texts: Texts): Struct => ({
+export type RateLimitTexts = {
+  readonly rateLimit?: string | undefined;
+  readonly policy?: string | undefined;
+};
+
+/** The metadata as a message holds it. */
+export const inNamespace = (texts: Texts): Struct => ({
   fields: { [METADATA_NAMESPACE]: { structValue: structOf(texts) } },
 });
 
 /** What the safe default says about itself. */
-export const ERROR_METADATA: Struct = inNamespace({ reason: "error" });
+export const ERROR_METADATA: Texts = { reason: "error" };

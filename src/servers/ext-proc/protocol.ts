@@ -35,6 +35,7 @@ export const processingResponseType = messageType<ProcessingResponse, Processing
 export const structType = messageType<Struct, Struct__Output>("google.protobuf.Struct");
 
 export const EXT_PROC_SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor";
+export const PROCESS_PATH = `/${EXT_PROC_SERVICE}/Process`;
 
 const bytesAsTheyAre = (bytes: Buffer): Buffer => bytes;
 
@@ -44,7 +45,7 @@ const bytesAsTheyAre = (bytes: Buffer): Buffer => bytes;
  */
 export const extProcService: ServiceDefinition = {
   Process: {
-    path: `/${EXT_PROC_SERVICE}/Process`,
+    path: PROCESS_PATH,
     requestStream: true,
     responseStream: true,
     requestSerialize: bytesAsTheyAre,

@@ -1,9 +1,9 @@
 import { assertNever } from "../../core/assert-never.js";
 import type { HttpBody__Output } from "../../gen/envoy/service/ext_proc/v3/HttpBody.js";
 import type { BodyResponse } from "../../gen/envoy/service/ext_proc/v3/BodyResponse.js";
-import type { ProcessingRequest__Output } from "../../gen/envoy/service/ext_proc/v3/ProcessingRequest.js";
-import type { ProcessingResponse } from "../../gen/envoy/service/ext_proc/v3/ProcessingResponse.js";
 import type { ProtocolConfiguration__Output } from "../../gen/envoy/service/ext_proc/v3/ProtocolConfiguration.js";
+import type { Answer } from "./answer.js";
+import type { ReadRequest } from "./wire/read-request.js";
 
 /** Envoy takes at most 64 KiB in one streamed_response; the rest is room for framing. */
 const MAX_STREAMED_BYTES = 62_000;
@@ -17,32 +17,32 @@ export type BodyModes = Pick<ProtocolConfiguration__Output, "requestBodyMode" | 
  * observes, or the message is of a kind newer than our protos (1.40 window updates).
  */
 export function respond(
-  message: ProcessingRequest__Output,
+  { kind, isObserved, message }: ReadRequest,
   modes: BodyModes,
-  answerRequestHeaders: (message: ProcessingRequest__Output) => ProcessingResponse,
-): readonly ProcessingResponse[] {
-  if (message.observabilityMode === true) return [];
-  switch (message.request) {
+  answerRequestHeaders: () => Answer,
+): readonly Answer[] {
+  if (isObserved) return [];
+  switch (kind) {
     case "requestHeaders":
-      return [answerRequestHeaders(message)];
+      return [answerRequestHeaders()];
     case "responseHeaders":
       return [{ responseHeaders: { response: {} } }];
     case "requestBody":
-      return bodyAnswers(message.requestBody, modes.requestBodyMode).map((requestBody) => ({
+      return bodyAnswers(message?.requestBody, modes.requestBodyMode).map((requestBody) => ({
         requestBody,
       }));
     case "responseBody":
-      return bodyAnswers(message.responseBody, modes.responseBodyMode).map((responseBody) => ({
+      return bodyAnswers(message?.responseBody, modes.responseBodyMode).map((responseBody) => ({
         responseBody,
       }));
     case "requestTrailers":
       return [{ requestTrailers: {} }];
     case "responseTrailers":
       return [{ responseTrailers: {} }];
-    case undefined:
+    case "unknown":
       return [];
     default:
-      return assertNever(message.request);
+      return assertNever(kind);
   }
 }
 

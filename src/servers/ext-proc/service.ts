@@ -1,19 +1,20 @@
-import { status as grpcStatus, type ServerDuplexStream } from "@grpc/grpc-js";
+import { status as grpcStatus } from "@grpc/grpc-js";
 import { SpanKind, SpanStatusCode, type Span, type Tracer } from "@opentelemetry/api";
 import type { Logger } from "pino";
 import type { HandleRequest, RequestOutcome } from "../../app/handle-request.js";
 import type { Clock } from "../../app/ports.js";
-import type { ProcessingRequest__Output } from "../../gen/envoy/service/ext_proc/v3/ProcessingRequest.js";
-import type { ProcessingResponse } from "../../gen/envoy/service/ext_proc/v3/ProcessingResponse.js";
+import type { Answer } from "./answer.js";
 import { armsOf } from "./decision-metadata.js";
-import { factsOf, wireHeadersOf } from "./facts.js";
+import { factsOf } from "./facts.js";
 import { namesToStrip } from "./header-mutation.js";
 import type { ExtProcMetrics } from "./metrics.js";
-import { processingRequestType, processingResponseType } from "./protocol.js";
 import type { LimitOf } from "./rate-limit-headers.js";
 import { respond, type BodyModes } from "./respond.js";
-import { safeDefault, toProcessingResponse } from "./to-processing-response.js";
+import type { AcceptStream, SideStream, SideStreamListener } from "./side-stream.js";
+import { safeDefault, toAnswer } from "./to-answer.js";
 import { parentContextOf } from "./trace-context.js";
+import { readRequest, type ReadRequest } from "./wire/read-request.js";
+import { writeAnswer } from "./wire/write-answer.js";
 
 export type ExtProcService = {
   readonly handle: HandleRequest;
@@ -28,42 +29,23 @@ export type ExtProcService = {
   readonly clock: Clock;
 };
 
-type Call = ServerDuplexStream<Buffer, Buffer>;
-
-/** One side stream; Envoy opens one per HTTP request. Its first message may be of any phase. */
-type Stream = { modes: BodyModes; sawRequestHeaders: boolean; isOver: boolean };
-
 /**
- * The life of a side stream. Its one duty: never end with OK before every message is answered,
- * because Envoy takes that for "no filter" and lets the request pass undecided, even where the
- * filter is configured to fail closed. So a bug of ours is answered with the safe default.
+ * Streams of the external processor. Their one duty: never end with OK before every message is
+ * answered, because Envoy takes that for "no filter" and lets the request pass undecided, even where
+ * the filter is configured to fail closed. So a bug of ours is answered with the safe default.
  */
 export function makeProcess(service: ExtProcService): Process {
-  const open = new Map<Call, Stream>();
-  const process = (call: Call) => {
-    const stream: Stream = { modes: {}, sawRequestHeaders: false, isOver: false };
-    open.set(call, stream);
-    service.metrics.streamOpened();
-    call.on("data", (bytes: Buffer) => {
-      if (!stream.isOver) onMessage(service, call, stream, bytes);
-    });
-    // Envoy half-closes and waits up to a second for our end. All answers are written by then.
-    call.on("end", () => call.end());
-    // A reset is how most Envoys say that they are done: no error, and nothing to log.
-    call.on("close", () => {
-      stream.isOver = true;
-      open.delete(call);
-      service.metrics.streamClosed();
-    });
+  const open = new Set<ProcessStream>();
+  return {
+    accept: (stream) => new ProcessStream(service, stream, open),
+    endAnswered: () => {
+      for (const stream of open) stream.endAnswered();
+    },
   };
-  const endAnswered = () => {
-    for (const [call, stream] of open) if (stream.sawRequestHeaders) call.end();
-  };
-  return { process, endAnswered };
 }
 
 export type Process = {
-  readonly process: (call: Call) => void;
+  readonly accept: AcceptStream;
   /**
    * Ends the streams whose request is decided. Envoy 1.36 keeps them until the pod has answered,
    * and would fail such a request, decided as it is, when the connection goes.
@@ -71,89 +53,99 @@ export type Process = {
   readonly endAnswered: () => void;
 };
 
-function onMessage(service: ExtProcService, call: Call, stream: Stream, bytes: Buffer): void {
-  const message = decode(bytes);
-  if (message === undefined) {
-    stream.isOver = true;
-    service.metrics.spurious();
-    const details = `${bytes.length} bytes are no ProcessingRequest; send envoy.service.ext_proc.v3`;
-    call.emit("error", { code: grpcStatus.INVALID_ARGUMENT, details });
-    return;
+/** One side stream; Envoy opens one per HTTP request. Its first message may be of any phase. */
+class ProcessStream implements SideStreamListener {
+  readonly #service: ExtProcService;
+  readonly #stream: SideStream;
+  readonly #open: Set<ProcessStream>;
+  #modes: BodyModes = NO_MODES;
+  #sawRequestHeaders = false;
+  #isOver = false;
+
+  constructor(service: ExtProcService, stream: SideStream, open: Set<ProcessStream>) {
+    this.#service = service;
+    this.#stream = stream;
+    this.#open = open;
+    open.add(this);
+    service.metrics.streamOpened();
   }
-  note(service, stream, message);
-  for (const answer of answersTo(service, call, stream, message)) {
-    if (!call.write(answer)) {
-      call.pause();
-      call.once("drain", () => call.resume());
+
+  message(bytes: Buffer): void {
+    if (this.#isOver) return;
+    const request = readRequest(bytes);
+    if (request === undefined) {
+      this.#isOver = true;
+      this.#service.metrics.spurious();
+      const details = `${bytes.length} bytes are no ProcessingRequest; send envoy.service.ext_proc.v3`;
+      this.#stream.fail(grpcStatus.INVALID_ARGUMENT, details);
+      return;
+    }
+    this.#note(request);
+    for (const answer of this.#answersTo(request)) this.#stream.send(answer);
+  }
+
+  /** Envoy half-closes and waits up to a second for our end. All answers are written by then. */
+  halfClosed(): void {
+    this.#stream.end();
+  }
+
+  /** A reset is how most Envoys say that they are done: no error, and nothing to log. */
+  closed(): void {
+    this.#isOver = true;
+    this.#open.delete(this);
+    this.#service.metrics.streamClosed();
+  }
+
+  endAnswered(): void {
+    if (this.#sawRequestHeaders) this.#stream.end();
+  }
+
+  #note({ kind, modes }: ReadRequest): void {
+    const { metrics } = this.#service;
+    metrics.received(kind);
+    if (modes !== undefined) this.#modes = modes;
+    if (kind === "requestHeaders") {
+      if (this.#sawRequestHeaders) metrics.spurious();
+      this.#sawRequestHeaders = true;
     }
   }
-}
 
-function decode(bytes: Buffer): ProcessingRequest__Output | undefined {
-  try {
-    return processingRequestType.deserialize(bytes);
-  } catch {
-    // Not a message: the caller ends the stream with an error, the one thing left to say.
-    return undefined;
+  #answersTo(request: ReadRequest): readonly Buffer[] {
+    const { metrics, logger } = this.#service;
+    try {
+      const answers = respond(request, this.#modes, () => this.#answerHeaders(request));
+      const written = answers.map(writeAnswer);
+      // Envoy closes the stream on an immediate response; what it sent meanwhile needs no answer.
+      this.#isOver ||= answers.some((answer) => "immediateResponse" in answer);
+      return written;
+    } catch (error) {
+      metrics.failed();
+      logger.error({ err: error, kind: request.kind }, "ext_proc answered the safe default");
+      const strip = namesToStrip(request.headers, []);
+      return respond(request, this.#modes, () => safeDefault(strip)).map(writeAnswer);
+    }
+  }
+
+  #answerHeaders(request: ReadRequest): Answer {
+    const { clock, metrics, logger, tracer, handle, limitOf } = this.#service;
+    const startedMs = clock.monotonicMs();
+    const facts = factsOf(request, this.#service.unhealthy());
+    const parent = parentContextOf(this.#stream.metadata, request.headers);
+    const outcome = inSpan(tracer, parent, () => handle(facts));
+    const answer = toAnswer(outcome, {
+      strip: namesToStrip(request.headers, this.#service.alsoStrip()),
+      limitOf,
+      onHeaderDropped: (name) => {
+        metrics.headerDropped(name);
+        logger.warn({ header: name }, "header left out: Envoy would refuse its value");
+      },
+    });
+    metrics.answered((clock.monotonicMs() - startedMs) / 1000);
+    return answer;
   }
 }
 
-function note(service: ExtProcService, stream: Stream, message: ProcessingRequest__Output): void {
-  service.metrics.received(message.request ?? "unknown");
-  if (message.protocolConfig !== undefined) stream.modes = message.protocolConfig;
-  if (message.request === "requestHeaders") {
-    if (stream.sawRequestHeaders) service.metrics.spurious();
-    stream.sawRequestHeaders = true;
-  }
-}
-
-function answersTo(
-  service: ExtProcService,
-  call: Call,
-  stream: Stream,
-  message: ProcessingRequest__Output,
-): readonly Buffer[] {
-  try {
-    const answers = respond(message, stream.modes, () => answerHeaders(service, call, message));
-    // Envoy closes the stream on an immediate response; what it sent meanwhile needs no answer.
-    stream.isOver ||= answers.some(({ immediateResponse }) => immediateResponse !== undefined);
-    return answers.map(processingResponseType.serialize);
-  } catch (error) {
-    service.metrics.failed();
-    service.logger.error(
-      { err: error, kind: message.request },
-      "ext_proc answered the safe default",
-    );
-    stream.isOver = false;
-    const answers = respond(message, stream.modes, () =>
-      safeDefault(namesToStrip(wireHeadersOf(message), [])),
-    );
-    return answers.map(processingResponseType.serialize);
-  }
-}
-
-function answerHeaders(
-  service: ExtProcService,
-  call: Call,
-  message: ProcessingRequest__Output,
-): ProcessingResponse {
-  const startedMs = service.clock.monotonicMs();
-  const headers = wireHeadersOf(message);
-  const facts = factsOf(message, headers, service.unhealthy());
-  const outcome = inSpan(service.tracer, parentContextOf(call.metadata, facts.headers), () =>
-    service.handle(facts),
-  );
-  const response = toProcessingResponse(outcome, {
-    strip: namesToStrip(headers, service.alsoStrip()),
-    limitOf: service.limitOf,
-    onHeaderDropped: (name) => {
-      service.metrics.headerDropped(name);
-      service.logger.warn({ header: name }, "header left out: Envoy would refuse its value");
-    },
-  });
-  service.metrics.answered((service.clock.monotonicMs() - startedMs) / 1000);
-  return response;
-}
+const NO_MODES: BodyModes = {};
 
 function inSpan(
   tracer: Tracer,

@@ -17,7 +17,27 @@ export function structOf(texts: Texts): Struct {
   return { fields };
 }
 
-/** google-protobuf knows how a Struct maps to plain values; the bytes carry it from proto-loader. */
+/**
+ * google-protobuf knows how a Struct maps to plain values; the bytes carry it from proto-loader. A
+ * Value of no kind, which it refuses, is null.
+ */
 export function plainOf(struct: Struct): Record<string, JavaScriptValue> {
-  return structPb.Struct.deserializeBinary(structType.serialize(struct)).toJavaScript();
+  return structPb.Struct.deserializeBinary(structType.serialize(whole(struct))).toJavaScript();
 }
+
+const whole = ({ fields }: Struct): Struct => ({
+  fields: Object.fromEntries(
+    Object.entries(fields ?? {}).map(([name, value]) => [name, wholeValue(value)]),
+  ),
+});
+
+function wholeValue(value: Value): Value {
+  if (value.structValue != null) return { structValue: whole(value.structValue) };
+  if (value.listValue != null) {
+    return { listValue: { values: (value.listValue.values ?? []).map(wholeValue) } };
+  }
+  return isEmpty(value) ? { nullValue: "NULL_VALUE" } : value;
+}
+
+const isEmpty = ({ nullValue, numberValue, stringValue, boolValue }: Value) =>
+  [nullValue, numberValue, stringValue, boolValue].every((kind) => kind === undefined);

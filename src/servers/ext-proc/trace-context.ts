@@ -1,11 +1,6 @@
-import type { Metadata } from "@grpc/grpc-js";
 import { propagation, ROOT_CONTEXT, trace, type Context } from "@opentelemetry/api";
 import type { HeaderView } from "../../core/routing/facts.js";
 
-const metadataGetter = {
-  get: (metadata: Metadata, key: string) => metadata.get(key).map(String),
-  keys: (metadata: Metadata) => Object.keys(metadata.getMap()),
-};
 const headerGetter = {
   get: (headers: HeaderView, key: string) => [...headers.values(key)],
   keys: (headers: HeaderView) => [...headers.names()],
@@ -15,8 +10,8 @@ const headerGetter = {
  * The span that ours belongs under. Envoy's own span travels in the metadata of the side stream; the
  * forwarded request headers hold only what the client sent, so they come second.
  */
-export function parentContextOf(metadata: Metadata, headers: HeaderView): Context {
-  const fromProxy = propagation.extract(ROOT_CONTEXT, metadata, metadataGetter);
+export function parentContextOf(metadata: HeaderView, headers: HeaderView): Context {
+  const fromProxy = propagation.extract(ROOT_CONTEXT, metadata, headerGetter);
   return trace.getSpanContext(fromProxy) === undefined
     ? propagation.extract(ROOT_CONTEXT, headers, headerGetter)
     : fromProxy;

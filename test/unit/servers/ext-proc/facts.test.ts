@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { ProcessingRequest } from "../../../../src/gen/envoy/service/ext_proc/v3/ProcessingRequest.js";
-import { factsOf, wireHeadersOf } from "../../../../src/servers/ext-proc/facts.js";
+import { factsOf } from "../../../../src/servers/ext-proc/facts.js";
 import { processingRequestType } from "../../../../src/servers/ext-proc/protocol.js";
+import { readRequest } from "../../../../src/servers/ext-proc/wire/read-request.js";
 import { aStruct } from "./a-struct.js";
 import { requestHeaders } from "../../../support/ext-proc-client.js";
 
@@ -9,8 +10,9 @@ const NONE: ReadonlySet<string> = new Set();
 
 /** Through the wire, so that what is tested is what a decoder gives. */
 function factsFrom(message: ProcessingRequest) {
-  const decoded = processingRequestType.deserialize(processingRequestType.serialize(message));
-  return factsOf(decoded, wireHeadersOf(decoded), NONE);
+  const read = readRequest(processingRequestType.serialize(message));
+  if (read === undefined) throw new Error("the message is not read");
+  return factsOf(read, NONE);
 }
 
 describe("header values", () => {

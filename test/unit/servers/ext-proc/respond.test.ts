@@ -5,13 +5,16 @@ import {
   processingRequestType,
   processingResponseType,
 } from "../../../../src/servers/ext-proc/protocol.js";
+import type { ProcessingResponse } from "../../../../src/gen/envoy/service/ext_proc/v3/ProcessingResponse.js";
 import { respond, type BodyModes } from "../../../../src/servers/ext-proc/respond.js";
+import { readRequest } from "../../../../src/servers/ext-proc/wire/read-request.js";
 
 const HEADERS_ANSWER = { requestHeaders: { response: { clearRouteCache: true } } };
 
 function answersTo(message: ProcessingRequest, modes: BodyModes = {}) {
-  const decoded = processingRequestType.deserialize(processingRequestType.serialize(message));
-  return respond(decoded, modes, () => HEADERS_ANSWER);
+  const read = readRequest(processingRequestType.serialize(message));
+  if (read === undefined) throw new Error("the message is not read");
+  return respond(read, modes, () => HEADERS_ANSWER) as readonly ProcessingResponse[];
 }
 /** Through the wire, as Envoy reads it. */
 const kindsOf = (answers: ReturnType<typeof answersTo>) =>

@@ -39,3 +39,16 @@ test("texts make the Struct that google-protobuf makes of them", () => {
 test("a text that is absent is left out, an empty one is not", () => {
   expect(plainOf(structOf({ shadow: "", ratelimit: undefined }))).toEqual({ shadow: "" });
 });
+
+test("a Value of no kind is null, wherever it stands", () => {
+  const struct = {
+    fields: {
+      empty: {},
+      deep: { structValue: { fields: { empty: {} } } },
+      list: { listValue: { values: [{}, { stringValue: "x" }] } },
+    },
+  };
+  expect(plainOf(structType.deserialize(structType.serialize(struct)))).toEqual({
+    ...{ empty: null, deep: { empty: null }, list: [null, "x"] },
+  });
+});

@@ -12,14 +12,8 @@ const MAX_STREAM_ID = 2 ** 31 - 1;
  * grpc-js sends, would refuse the streams that crossed it. Idle sessions are left to grpc-js: Node
  * stops reading a session that has sent GOAWAY and has no stream, so nothing could be served there.
  */
-export async function announceGoaway(sessions: OpenSessions, timeoutMs: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs);
-  });
-  const heard = [...sessions].map(([session, streams]) => heardGoaway(session, streams));
-  await Promise.race([Promise.all(heard), late]);
-  clearTimeout(timer);
+export async function announceGoaway(sessions: OpenSessions): Promise<void> {
+  await Promise.all([...sessions].map(([session, streams]) => heardGoaway(session, streams)));
 }
 
 /** Ends one busy session without losing a stream; the peer opens its next one on another. */

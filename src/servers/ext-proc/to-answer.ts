@@ -2,13 +2,18 @@ import { status as grpcStatus } from "@grpc/grpc-js";
 import type { RequestOutcome } from "../../app/handle-request.js";
 import { assertNever } from "../../core/assert-never.js";
 import type { Decision } from "../../core/routing/decision.js";
-import type { HeaderMutation } from "../../gen/envoy/service/ext_proc/v3/HeaderMutation.js";
 import type { ImmediateResponse } from "../../gen/envoy/service/ext_proc/v3/ImmediateResponse.js";
 import type { ProcessingResponse } from "../../gen/envoy/service/ext_proc/v3/ProcessingResponse.js";
 import type { StatusCode } from "../../gen/envoy/type/v3/StatusCode.js";
 import { HEADER } from "../../schema/headers.js";
-import { armsOf, ERROR_METADATA, metadataOf } from "./decision-metadata.js";
-import { isEmptyMutation, setHeadersOf, type HeaderValues } from "./header-mutation.js";
+import type { Answer, HeadersAnswer } from "./answer.js";
+import {
+  ERROR_METADATA,
+  inNamespace,
+  metadataOf,
+  type RateLimitTexts,
+} from "./decision-metadata.js";
+import { sendableOf, setHeadersOf, type HeaderValues } from "./header-mutation.js";
 import {
   rateLimitOf,
   rateLimitPolicyOf,
@@ -20,20 +25,18 @@ import {
 /** RFC 7725. Envoy's enum has no name for it; an open enum takes the number. */
 const UNAVAILABLE_FOR_LEGAL_REASONS = 451 as number as StatusCode;
 
-export type ResponseContext = {
+export type AnswerContext = {
   /** Names of incoming headers that may not pass on. */
   readonly strip: readonly string[];
   readonly limitOf: LimitOf;
   readonly onHeaderDropped: (name: string) => void;
 };
 
-export function toProcessingResponse(
-  outcome: RequestOutcome,
-  context: ResponseContext,
-): ProcessingResponse {
+/** What Envoy is told. */
+export function toAnswer(outcome: RequestOutcome, context: AnswerContext): Answer {
   switch (outcome.kind) {
     case "passThrough":
-      return headersAnswer({ removeHeaders: [...context.strip] });
+      return { remove: context.strip, set: [], metadata: undefined };
     case "admitted":
       return admitted(outcome.decision, outcome.id, context);
     case "limited":
@@ -46,72 +49,61 @@ export function toProcessingResponse(
 }
 
 /** What we answer when our own code failed: nothing forged passes, the default route serves it. */
-export function safeDefault(strip: readonly string[]): ProcessingResponse {
-  return { ...headersAnswer({ removeHeaders: [...strip] }), dynamicMetadata: ERROR_METADATA };
-}
+export const safeDefault = (strip: readonly string[]): HeadersAnswer => ({
+  remove: strip,
+  set: [],
+  metadata: ERROR_METADATA,
+});
 
-/** Without clear_route_cache Envoy keeps the route it chose before our headers were there. */
-function headersAnswer(headerMutation: HeaderMutation): ProcessingResponse {
-  if (isEmptyMutation(headerMutation)) return { requestHeaders: { response: {} } };
-  return { requestHeaders: { response: { headerMutation, clearRouteCache: true } } };
-}
-
-function admitted(decision: Decision, id: string, context: ResponseContext): ProcessingResponse {
+function admitted(decision: Decision, id: string, context: AnswerContext): HeadersAnswer {
+  const metadata = metadataOf(decision, id, rateLimitTexts(decision, context));
   const values: HeaderValues = {
     [HEADER.version]: `${decision.model}/${decision.version}`,
-    [HEADER.arms]: armsOf(decision),
+    // No arm, no header.
+    [HEADER.arms]: metadata["arms"] === "" ? undefined : metadata["arms"],
     [HEADER.policy]: decision.policy,
     [HEADER.decision]: id,
     [HEADER.seed]: decision.seed === null ? undefined : String(decision.seed),
     [HEADER.shadowCluster]: decision.shadow?.cluster,
   };
-  return {
-    ...headersAnswer({
-      setHeaders: setHeadersOf(values, context.onHeaderDropped),
-      removeHeaders: [...context.strip],
-    }),
-    dynamicMetadata: metadataOf(decision, {
-      decision: id,
-      ...rateLimitMetadata(decision, context),
-    }),
-  };
+  return { remove: context.strip, set: sendableOf(values, context.onHeaderDropped), metadata };
 }
 
-function rateLimitMetadata(decision: Decision, { limitOf }: ResponseContext) {
+function rateLimitTexts(decision: Decision, { limitOf }: AnswerContext): RateLimitTexts {
   const tightest = tightestLimit(decision.limits, limitOf);
   if (tightest === undefined) return {};
   const limit = limitOf(tightest.limit);
   return {
-    ratelimit: rateLimitOf(tightest),
-    ratelimit_policy: limit === undefined ? undefined : rateLimitPolicyOf(limit),
+    rateLimit: rateLimitOf(tightest),
+    policy: limit === undefined ? undefined : rateLimitPolicyOf(limit),
   };
 }
 
 function limited(
   outcome: Extract<RequestOutcome, { kind: "limited" }>,
-  context: ResponseContext,
+  context: AnswerContext,
 ): ProcessingResponse {
   const { decision, id, retryAfterMs } = outcome;
-  const rateLimit = rateLimitMetadata(decision, context);
+  const rateLimit = rateLimitTexts(decision, context);
   const seconds = retryAfterSeconds(retryAfterMs);
   const name = tightestLimit(decision.limits, context.limitOf)?.limit ?? "unknown";
   return immediateAnswer({
     status: { code: "TooManyRequests" },
     headers: {
       [HEADER.retryAfter]: String(seconds),
-      [HEADER.rateLimit]: rateLimit.ratelimit,
-      [HEADER.rateLimitPolicy]: rateLimit.ratelimit_policy,
+      [HEADER.rateLimit]: rateLimit.rateLimit,
+      [HEADER.rateLimitPolicy]: rateLimit.policy,
     },
     error: `limit "${name}" is used up; retry after ${seconds} s, or ask for a larger quota`,
     // Envoy would tell gRPC callers UNAVAILABLE, and the mesh would retry what we refused.
     grpcStatus: grpcStatus.RESOURCE_EXHAUSTED,
     details: "weir_rate_limited",
-    dynamicMetadata: metadataOf(decision, { decision: id, ...rateLimit }),
+    dynamicMetadata: inNamespace(metadataOf(decision, id, rateLimit)),
     onHeaderDropped: context.onHeaderDropped,
   });
 }
 
-function refused(decision: Decision, id: string, context: ResponseContext): ProcessingResponse {
+function refused(decision: Decision, id: string, context: AnswerContext): ProcessingResponse {
   return immediateAnswer({
     status: { code: UNAVAILABLE_FOR_LEGAL_REASONS },
     headers: {},
@@ -120,14 +112,14 @@ function refused(decision: Decision, id: string, context: ResponseContext): Proc
       `rules allow it; ask the operator to add a version in an allowed region`,
     grpcStatus: grpcStatus.PERMISSION_DENIED,
     details: "weir_residency",
-    dynamicMetadata: metadataOf(decision, { decision: id }),
+    dynamicMetadata: inNamespace(metadataOf(decision, id, {})),
     onHeaderDropped: context.onHeaderDropped,
   });
 }
 
 type Refusal = Pick<Required<ImmediateResponse>, "status" | "details"> &
   Pick<Required<ProcessingResponse>, "dynamicMetadata"> &
-  Pick<ResponseContext, "onHeaderDropped"> & {
+  Pick<AnswerContext, "onHeaderDropped"> & {
     readonly headers: HeaderValues;
     readonly error: string;
     readonly grpcStatus: number;
@@ -138,7 +130,7 @@ function immediateAnswer(refusal: Refusal): ProcessingResponse {
   return {
     immediateResponse: {
       status: refusal.status,
-      headers: { setHeaders: setHeadersOf(headers, refusal.onHeaderDropped) },
+      headers: { setHeaders: setHeadersOf(sendableOf(headers, refusal.onHeaderDropped)) },
       body: Buffer.from(JSON.stringify({ error: refusal.error })),
       grpcStatus: { status: refusal.grpcStatus },
       details: refusal.details,

@@ -5,10 +5,8 @@ import type { Decision } from "../../../../src/core/routing/decision.js";
 import { armsOf } from "../../../../src/servers/ext-proc/decision-metadata.js";
 import { processingResponseType } from "../../../../src/servers/ext-proc/protocol.js";
 import { plainOf } from "../../../../src/servers/ext-proc/struct.js";
-import {
-  safeDefault,
-  toProcessingResponse,
-} from "../../../../src/servers/ext-proc/to-processing-response.js";
+import { safeDefault, toAnswer } from "../../../../src/servers/ext-proc/to-answer.js";
+import { writeAnswer } from "../../../../src/servers/ext-proc/wire/write-answer.js";
 import { mutationOf } from "../../../support/ext-proc-client.js";
 import { aDecision, aLimit, aVerdict } from "./a-decision.js";
 
@@ -16,12 +14,12 @@ const ID = "01K00000000000000000000000";
 
 /** The answer as the peer decodes it. */
 function answerTo(outcome: RequestOutcome, strip: readonly string[] = []) {
-  const response = toProcessingResponse(outcome, {
+  const answer = toAnswer(outcome, {
     strip,
     limitOf: (name) => (name === "gone" ? undefined : aLimit({ name })),
     onHeaderDropped: () => undefined,
   });
-  return processingResponseType.deserialize(processingResponseType.serialize(response));
+  return processingResponseType.deserialize(writeAnswer(answer));
 }
 const admitted = (decision: Partial<Decision> = {}): RequestOutcome => ({
   kind: "admitted",
@@ -212,7 +210,7 @@ describe("a refusal", () => {
 });
 
 test("the safe default strips, sets nothing, and says so to the access log", () => {
-  const bytes = processingResponseType.serialize(safeDefault(["x-weir-version"]));
+  const bytes = writeAnswer(safeDefault(["x-weir-version"]));
   const answer = processingResponseType.deserialize(bytes);
   expect(mutationOf(answer)).toEqual({
     set: {},

@@ -1,0 +1,98 @@
+import { Server, ServerCredentials, type Metadata, type ServerDuplexStream } from "@grpc/grpc-js";
+import type { HeaderView } from "../../../core/routing/facts.js";
+import type { Health } from "../health.js";
+import { extProcService } from "../protocol.js";
+import type { AcceptStream, SideStream, Transport } from "../side-stream.js";
+import { within } from "../within.js";
+import { announceGoaway } from "./goaway.js";
+import { bindWithHttp2 } from "./http2-server.js";
+
+type Call = ServerDuplexStream<Buffer, Buffer>;
+
+/** Serves by grpc-js, on Node's HTTP/2. */
+export async function listenGrpcJs(
+  address: string,
+  process: AcceptStream,
+  health: Health,
+): Promise<Transport> {
+  // Channelz bookkeeping costs a tenth of the CPU of a stream, and nobody reads it.
+  const server = new Server({ "grpc.enable_channelz": 0 });
+  server.addService(extProcService, {
+    Process: (call: Call) => {
+      carry(call, process);
+    },
+  });
+  health.addToServer(server);
+  const { bound, sessions } = await bindWithHttp2(() => bind(server, address));
+  let close: () => void = () => undefined;
+  const closed = new Promise<void>((resolve) => {
+    close = resolve;
+  });
+  return {
+    address: bound,
+    closed,
+    retire: async (timeoutMs) => {
+      await within(timeoutMs, announceGoaway(sessions));
+      server.drain(bound, MAX_GRACE_MS);
+      server.tryShutdown(() => {
+        close();
+      });
+    },
+    destroy: () => {
+      // grpc-js without channelz does not know its sessions, so forceShutdown alone would leave them.
+      for (const session of sessions.keys()) session.destroy();
+      server.forceShutdown();
+      close();
+    },
+  };
+}
+
+/** `destroy` comes before it. */
+const MAX_GRACE_MS = 2 ** 31 - 1;
+
+function bind(server: Server, address: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
+      if (error === null) resolve(withPort(address, port));
+      else reject(error);
+    });
+  });
+}
+
+function withPort(address: string, port: number): string {
+  return address.startsWith("unix:") ? address : address.replace(/:\d+$/, `:${port}`);
+}
+
+function carry(call: Call, process: AcceptStream): void {
+  const listener = process(sideStreamOf(call));
+  call.on("data", (bytes: Buffer) => {
+    listener.message(bytes);
+  });
+  call.on("end", () => {
+    listener.halfClosed();
+  });
+  call.on("close", () => {
+    listener.closed();
+  });
+}
+
+function sideStreamOf(call: Call): SideStream {
+  return {
+    get metadata() {
+      return viewOf(call.metadata);
+    },
+    send: (message) => {
+      // grpc-js frames it when it can, which may be later.
+      if (call.write(Buffer.from(message))) return;
+      call.pause();
+      call.once("drain", () => call.resume());
+    },
+    end: () => call.end(),
+    fail: (code, details) => call.emit("error", { code, details }),
+  };
+}
+
+const viewOf = (metadata: Metadata): HeaderView => ({
+  values: (name) => metadata.get(name).map(String),
+  names: () => Object.keys(metadata.getMap()),
+});

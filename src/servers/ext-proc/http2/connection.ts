@@ -1,0 +1,343 @@
+import type { Socket } from "node:net";
+import type { AcceptStream } from "../side-stream.js";
+import { CODE, Http2Error } from "./error.js";
+import { FrameReader } from "./frame-reader.js";
+import { FLAG, FRAME, FrameOutput, MAX_WINDOW, SETTING } from "./frames.js";
+import { HTTP_STATUS, plainStatus, refusalOf, STATUS, timeoutMsOf } from "./grpc.js";
+import { flowError, fragmentOf, protocolError, requireShape, unpadded } from "./frame-shape.js";
+import { HeaderBlock } from "./header-block.js";
+import { FieldDecoder, type FieldBlock } from "./hpack.js";
+import {
+  CONNECTION_WINDOW,
+  MAX_FIELD_BYTES,
+  MAX_STREAMS,
+  MAX_UNSENT_BYTES,
+  STREAM_WINDOW,
+} from "./limits.js";
+import { areTrailers, requestHeadOf, type RequestHead } from "./request-head.js";
+import { FIRST_WINDOW, Sender } from "./sender.js";
+import { GrpcStream } from "./stream.js";
+
+const SETTINGS: readonly (readonly [number, number])[] = [
+  [SETTING.maxConcurrentStreams, MAX_STREAMS],
+  [SETTING.initialWindowSize, STREAM_WINDOW],
+  [SETTING.maxHeaderListSize, MAX_FIELD_BYTES],
+];
+const RETIRING = Buffer.from("retiring");
+
+export type Service = {
+  /** By path. */
+  readonly methods: ReadonlyMap<string, AcceptStream>;
+  /** Something threw that may not: its stream, or its connection, ended with an error. */
+  readonly onBug: (error: unknown) => void;
+};
+
+/**
+ * The server's half of one HTTP/2 connection (RFC 9113) that carries gRPC streams. A mistake inside
+ * of a stream ends that stream, any other ends the connection with GOAWAY and its code. Each message
+ * is answered when it is read, so streams that are opened and reset at any rate leave no work behind
+ * (CVE-2023-44487), and no count of resets ends a connection.
+ */
+export class Http2Connection {
+  readonly #socket: Socket;
+  readonly #service: Service;
+  readonly #output: FrameOutput;
+  readonly #sender: Sender;
+  readonly #reader = new FrameReader();
+  readonly #fields = new FieldDecoder(MAX_FIELD_BYTES);
+  readonly #streams = new Map<number, GrpcStream>();
+  #block: HeaderBlock | undefined;
+  #lastId = 0;
+  #receiveWindow = CONNECTION_WINDOW;
+  #hasSettings = false;
+  #isFinishing = false;
+  #onHeard: () => void = () => undefined;
+
+  constructor(socket: Socket, service: Service) {
+    this.#socket = socket;
+    this.#service = service;
+    this.#output = new FrameOutput(socket);
+    this.#sender = new Sender(this.#output, {
+      sent: (stream) => {
+        this.#credit(stream);
+      },
+      finished: (stream) => {
+        this.#close(stream);
+      },
+    });
+    socket.on("data", (chunk: Buffer) => {
+      this.#read(chunk);
+    });
+    socket.on("drain", () => socket.resume());
+    // What a peer does to its socket ends its streams, and is no error of ours: see "close".
+    socket.on("error", () => undefined);
+    socket.on("close", () => {
+      this.#onHeard();
+      for (const stream of this.#streams.values()) this.#close(stream);
+    });
+    this.#output.settings(SETTINGS);
+    this.#output.widen(0, CONNECTION_WINDOW - FIRST_WINDOW);
+    this.#output.settle();
+  }
+
+  /** Asks the peer to open no more streams; resolves when it has read that, or is gone. */
+  retire(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onHeard = resolve;
+      if (this.#socket.destroyed) resolve();
+      // The highest id: streams on their way are still served. A PING behind it comes back when
+      // the peer has read both (RFC 9113, 6.8).
+      this.#output.goaway(MAX_WINDOW, CODE.noError);
+      this.#output.ping(RETIRING, 0);
+      this.#output.settle();
+    });
+  }
+
+  /** Closes behind the last stream. */
+  finish(): void {
+    this.#isFinishing = true;
+    this.#endWhenIdle();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  #read(chunk: Buffer): void {
+    this.#output.together(() => {
+      try {
+        this.#reader.read(chunk, this.#onFrame);
+      } catch (error) {
+        this.#fail(error);
+      }
+    });
+    if (this.#socket.writableLength > MAX_UNSENT_BYTES) this.#socket.pause();
+  }
+
+  #fail(error: unknown): void {
+    const isOfPeer = error instanceof Http2Error;
+    if (!isOfPeer) this.#service.onBug(error);
+    this.#output.goaway(this.#lastId, isOfPeer ? error.code : CODE.internalError);
+    this.#socket.removeAllListeners("data");
+    this.#output.cut();
+  }
+
+  readonly #onFrame = (type: number, flags: number, id: number, payload: Buffer): void => {
+    if (this.#block !== undefined && (type !== FRAME.continuation || id !== this.#block.streamId)) {
+      throw protocolError("a header block is not continued");
+    }
+    if (!this.#hasSettings && type !== FRAME.settings) throw protocolError("SETTINGS come first");
+    requireShape(type, flags, id, payload);
+    switch (type) {
+      case FRAME.data:
+        this.#onData(id, flags, payload);
+        return;
+      case FRAME.headers:
+        this.#onHeaders(id, flags, payload);
+        return;
+      case FRAME.continuation:
+        this.#onContinuation(flags, payload);
+        return;
+      case FRAME.rstStream:
+        this.#onReset(id);
+        return;
+      case FRAME.windowUpdate:
+        this.#onWindowUpdate(id, payload.readUInt32BE(0) & MAX_WINDOW);
+        return;
+      case FRAME.settings:
+        this.#onSettings(flags, payload);
+        return;
+      case FRAME.ping:
+        this.#onPing(flags, payload);
+        return;
+      default:
+        // Priorities are advice, and a peer that says GOAWAY closes by itself.
+        return;
+    }
+  };
+
+  #onData(id: number, flags: number, payload: Buffer): void {
+    this.#receiveWindow -= payload.length;
+    if (this.#receiveWindow < 0) throw flowError("DATA over the connection's window");
+    if (this.#receiveWindow < CONNECTION_WINDOW / 2) {
+      this.#output.widen(0, CONNECTION_WINDOW - this.#receiveWindow);
+      this.#receiveWindow = CONNECTION_WINDOW;
+    }
+    const data = unpadded(payload, flags);
+    const stream = this.#streams.get(id);
+    if (stream === undefined) {
+      this.#requireKnown(id);
+      return;
+    }
+    stream.receiveWindow -= payload.length;
+    if (stream.isHalfClosed) this.#refuse(id, CODE.streamClosed);
+    else if (stream.receiveWindow < 0) this.#refuse(id, CODE.flowControlError);
+    else {
+      this.#deliver(stream, () => {
+        if (data.length > 0) stream.receive(data);
+      });
+      if ((flags & FLAG.endStream) !== 0) this.#halfClose(stream);
+      else this.#credit(stream);
+    }
+  }
+
+  #onHeaders(id: number, flags: number, payload: Buffer): void {
+    const fragment = fragmentOf(payload, flags);
+    const isLast = (flags & FLAG.endStream) !== 0;
+    if ((flags & FLAG.endHeaders) !== 0) this.#onFields(id, isLast, fragment);
+    else this.#block = new HeaderBlock(id, isLast, fragment);
+  }
+
+  #onContinuation(flags: number, payload: Buffer): void {
+    const block = this.#block;
+    if (block === undefined) throw protocolError("CONTINUATION of nothing");
+    block.add(payload);
+    if ((flags & FLAG.endHeaders) === 0) return;
+    this.#block = undefined;
+    this.#onFields(block.streamId, block.isLastOfStream, block.whole());
+  }
+
+  #onFields(id: number, isLast: boolean, bytes: Buffer): void {
+    const block = this.#fields.decode(bytes);
+    const stream = this.#streams.get(id);
+    if (stream !== undefined) {
+      if (stream.isHalfClosed) this.#refuse(id, CODE.streamClosed);
+      else if (!isLast || !areTrailers(block.fields)) this.#refuse(id, CODE.protocolError);
+      else this.#halfClose(stream);
+    } else if (id <= this.#lastId) {
+      this.#output.reset(id, CODE.streamClosed);
+    } else {
+      this.#lastId = id;
+      this.#open(id, isLast, block);
+    }
+  }
+
+  #open(id: number, isLast: boolean, { fields, isTooLarge }: FieldBlock): void {
+    const head = requestHeadOf(fields);
+    if (isTooLarge) this.#answerPlainly(id, isLast, HTTP_STATUS.headersTooLarge);
+    else if (head === undefined) this.#output.reset(id, CODE.protocolError);
+    else if (this.#streams.size >= MAX_STREAMS) this.#output.reset(id, CODE.refusedStream);
+    else {
+      const refusal = refusalOf(head);
+      if (refusal !== undefined && "httpStatus" in refusal) {
+        this.#answerPlainly(id, isLast, refusal.httpStatus);
+      } else this.#start(id, isLast, head, refusal);
+    }
+  }
+
+  #start(
+    id: number,
+    isLast: boolean,
+    head: RequestHead,
+    refusal: { readonly code: number; readonly details: string } | undefined,
+  ): void {
+    const windows = { send: this.#sender.streamWindow, receive: STREAM_WINDOW };
+    const stream = new GrpcStream(id, head, this.#sender, windows);
+    this.#streams.set(id, stream);
+    const accept = this.#service.methods.get(head.path);
+    if (refusal !== undefined) stream.fail(refusal.code, refusal.details);
+    else if (accept === undefined) {
+      stream.fail(STATUS.unimplemented, `there is no method ${head.path}`);
+    } else {
+      this.#deliver(stream, () => {
+        stream.listener = accept(stream);
+      });
+      const timeoutMs = timeoutMsOf(head);
+      if (timeoutMs !== undefined) {
+        stream.timer = setTimeout(() => {
+          stream.fail(STATUS.deadlineExceeded, `the stream was open for ${timeoutMs} ms`);
+        }, timeoutMs);
+      }
+      if (isLast) this.#halfClose(stream);
+    }
+  }
+
+  #halfClose(stream: GrpcStream): void {
+    stream.isHalfClosed = true;
+    this.#deliver(stream, () => {
+      stream.halfClose();
+    });
+  }
+
+  /** What a listener throws is a bug of ours: the stream ends with an error, never with OK. */
+  #deliver(stream: GrpcStream, tell: () => void): void {
+    try {
+      tell();
+    } catch (error) {
+      this.#service.onBug(error);
+      stream.fail(STATUS.internal, "internal error");
+    }
+  }
+
+  /** Lets the peer send more, unless it does not take what is sent to it. */
+  #credit(stream: GrpcStream): void {
+    if (stream.receiveWindow >= STREAM_WINDOW / 2 || stream.queued.length > 0) return;
+    if (stream.isHalfClosed || stream.ending !== undefined) return;
+    this.#output.widen(stream.id, STREAM_WINDOW - stream.receiveWindow);
+    stream.receiveWindow = STREAM_WINDOW;
+  }
+
+  #onReset(id: number): void {
+    const stream = this.#streams.get(id);
+    if (stream === undefined) this.#requireKnown(id);
+    else this.#close(stream);
+  }
+
+  #onWindowUpdate(id: number, increment: number): void {
+    if (id === 0) {
+      if (increment === 0) throw protocolError("WINDOW_UPDATE by nothing");
+      this.#sender.widen(increment);
+      return;
+    }
+    const stream = this.#streams.get(id);
+    if (stream === undefined) this.#requireKnown(id);
+    else if (increment === 0) this.#refuse(id, CODE.protocolError);
+    else if (!this.#sender.widenStream(stream, increment)) this.#refuse(id, CODE.flowControlError);
+  }
+
+  #onSettings(flags: number, payload: Buffer): void {
+    this.#hasSettings = true;
+    if ((flags & FLAG.ack) !== 0) return;
+    for (let at = 0; at < payload.length; at += 6) {
+      this.#sender.set(payload.readUInt16BE(at), payload.readUInt32BE(at + 2), this.#streams);
+    }
+    this.#output.frame(0, FRAME.settings, FLAG.ack, 0);
+  }
+
+  #onPing(flags: number, payload: Buffer): void {
+    if ((flags & FLAG.ack) === 0) this.#output.ping(payload, FLAG.ack);
+    else if (payload.equals(RETIRING)) this.#onHeard();
+  }
+
+  /** An HTTP answer without a body, for what is no gRPC. */
+  #answerPlainly(id: number, isLast: boolean, httpStatus: number): void {
+    this.#output.fields(plainStatus(httpStatus), FLAG.endStream, id);
+    if (!isLast) this.#output.reset(id, CODE.noError);
+  }
+
+  /** Ends a stream for a mistake that is its own. */
+  #refuse(id: number, code: number): void {
+    this.#output.reset(id, code);
+    const stream = this.#streams.get(id);
+    if (stream !== undefined) this.#close(stream);
+  }
+
+  #requireKnown(id: number): void {
+    if (id === 0 || id > this.#lastId) throw protocolError(`stream ${id} is not open`);
+  }
+
+  #close(stream: GrpcStream): void {
+    if (!this.#streams.delete(stream.id)) return;
+    clearTimeout(stream.timer);
+    this.#sender.forget(stream);
+    stream.ending ??= { code: STATUS.ok, details: "" };
+    stream.listener?.closed();
+    this.#endWhenIdle();
+  }
+
+  #endWhenIdle(): void {
+    if (!this.#isFinishing || this.#streams.size > 0) return;
+    this.#output.goaway(this.#lastId, CODE.noError);
+    this.#output.end();
+  }
+}
