@@ -10,6 +10,7 @@ import { FieldDecoder, type FieldBlock } from "./hpack.js";
 import {
   CONNECTION_WINDOW,
   MAX_FIELD_BYTES,
+  MAX_HELD_BYTES,
   MAX_STREAMS,
   MAX_UNSENT_BYTES,
   STREAM_WINDOW,
@@ -49,6 +50,8 @@ export class Http2Connection {
   #block: HeaderBlock | undefined;
   #lastId = 0;
   #receiveWindow = CONNECTION_WINDOW;
+  /** Of messages that have not come whole. */
+  #heldBytes = 0;
   #hasSettings = false;
   #isFinishing = false;
   #onHeard: () => void = () => undefined;
@@ -176,6 +179,7 @@ export class Http2Connection {
       this.#deliver(stream, () => {
         if (data.length > 0) stream.receive(data);
       });
+      this.#boundHeld(stream);
       if ((flags & FLAG.endStream) !== 0) this.#halfClose(stream);
       else this.#credit(stream);
     }
@@ -269,6 +273,16 @@ export class Http2Connection {
     }
   }
 
+  /** Begun messages on many streams would fill the memory, and each stay under its own bound. */
+  #boundHeld(stream: GrpcStream): void {
+    if (!this.#streams.has(stream.id)) return;
+    this.#heldBytes += stream.heldBytes - stream.countedBytes;
+    stream.countedBytes = stream.heldBytes;
+    if (this.#heldBytes <= MAX_HELD_BYTES) return;
+    const details = `messages begun on this connection hold over ${MAX_HELD_BYTES} bytes`;
+    stream.fail(STATUS.resourceExhausted, details);
+  }
+
   /** Lets the peer send more, unless it does not take what is sent to it. */
   #credit(stream: GrpcStream): void {
     if (stream.receiveWindow >= STREAM_WINDOW / 2 || stream.queued.length > 0) return;
@@ -329,6 +343,7 @@ export class Http2Connection {
   #close(stream: GrpcStream): void {
     if (!this.#streams.delete(stream.id)) return;
     clearTimeout(stream.timer);
+    this.#heldBytes -= stream.countedBytes;
     this.#sender.forget(stream);
     stream.ending ??= { code: STATUS.ok, details: "" };
     stream.listener?.closed();

@@ -6,3 +6,5 @@ export const STREAM_WINDOW = 1024 * 1024;
 export const CONNECTION_WINDOW = 16 * 1024 * 1024;
 /** Beyond it a peer is not read until it reads: it could ask for answers without taking any. */
 export const MAX_UNSENT_BYTES = 4 * 1024 * 1024;
+/** Of messages that have not come whole, on all streams of a connection; Envoy's come in one piece. */
+export const MAX_HELD_BYTES = 64 * 1024 * 1024;

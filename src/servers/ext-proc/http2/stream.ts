@@ -34,6 +34,8 @@ export class GrpcStream implements SideStream {
   isHeadSent = false;
   isHalfClosed = false;
   timer: NodeJS.Timeout | undefined;
+  /** What its connection counts of `heldBytes`. */
+  countedBytes = 0;
   #partial: Buffer = NOTHING;
   #partialBytes = 0;
 
@@ -52,6 +54,11 @@ export class GrpcStream implements SideStream {
 
   get metadata(): HeaderView {
     return viewOf(this.#head);
+  }
+
+  /** Of a message that has not come whole. */
+  get heldBytes(): number {
+    return this.#partialBytes;
   }
 
   send(message: Buffer): void {
