@@ -3,7 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath, URL } from "node:url";
 import { promisify } from "node:util";
-import { cacheDirectory } from "../dist/adapters/toolchain/python-package.js";
+import { cacheDirectory } from "../dist/adapters/toolchain/cache.js";
 import { EXIT, ExitError } from "../dist/processes/exit.js";
 
 const SOURCES = fileURLToPath(new URL("go", import.meta.url));

@@ -68,3 +68,32 @@ export const largePolicy = (port) => ({
     { ...limit("everyone", []), enforcement: "observe" },
   ],
 });
+
+const LAYERS_AT_SCALE = 4;
+
+/** Experiments go round the first 100 models; each takes one slot of a layer and has a condition. */
+export const scalePolicy = (models, experiments) => ({
+  ...policy("bench-scale", 8080),
+  models: Array.from({ length: models }, (_, at) => ({
+    name: `m-${at}`,
+    match: { pathPrefix: `/v2/models/m-${at}` },
+    versions: ["v1", "v3"].map((name) => ({
+      name,
+      address: { host: `m-${at}-${name}.models.svc.cluster.local`, port: 8080 },
+    })),
+    default: "v1",
+  })),
+  layers: Array.from({ length: LAYERS_AT_SCALE }, (_, at) => ({ name: `l-${at}`, unit: "user" })),
+  experiments: Array.from({ length: experiments }, (_, at) => ({
+    name: `e-${at}`,
+    model: `m-${at % Math.min(models, 100)}`,
+    unit: "user",
+    layer: {
+      name: `l-${at % LAYERS_AT_SCALE}`,
+      slots: [[Math.floor(at / LAYERS_AT_SCALE), Math.floor(at / LAYERS_AT_SCALE) + 1]],
+    },
+    eligibility: 'request.headers["x-country"] in ["AE", "SA", "DE"]',
+    arms: halves,
+  })),
+  limits: [limit("per-tenant", ["tenant"])],
+});

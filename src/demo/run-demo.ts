@@ -45,7 +45,7 @@ export async function runDemo(
     }
     return holds;
   } finally {
-    await mesh.stop();
+    mesh.stop();
   }
 }
 

@@ -1,9 +1,11 @@
+import { setLogger } from "@grpc/grpc-js";
 import closeWithGrace from "close-with-grace";
 import type { Logger } from "pino";
 import { Registry } from "prom-client";
 import { openJsonlLog } from "../adapters/event-log/jsonl-log.js";
 import { memoryLimitStore } from "../adapters/memory/limit-store.js";
 import { startTracing } from "../adapters/otel/start-tracing.js";
+import { loadPolicyOffThread } from "../adapters/policy-file/load-off-thread.js";
 import { watchPolicy } from "../adapters/policy-file/watch-policy.js";
 import { prometheusDecisionMetrics } from "../adapters/prometheus/decision-metrics.js";
 import { prometheusEventLogMetrics } from "../adapters/prometheus/event-log-metrics.js";
@@ -22,6 +24,8 @@ import { policyRoutes } from "../servers/admin-http/policy-routes.js";
 import { serveAdmin } from "../servers/admin-http/server.js";
 import { serveExtProc } from "../servers/ext-proc/server.js";
 import { EXIT, ExitError } from "./exit.js";
+import { keysNotGiven } from "./policy-option.js";
+import { warmUp } from "./warm-up.js";
 
 export type ExtProcProcessOptions = {
   readonly policyFile: string;
@@ -42,6 +46,7 @@ export type ExtProcProcessOptions = {
 /** Serves until SIGTERM or SIGINT. Prints one JSON line with the addresses when ready. */
 export async function runExtProc(options: ExtProcProcessOptions): Promise<void> {
   const logger = makeLogger({ name: "weir-extproc", level: options.logLevel });
+  keepGrpcLinesAsJson(logger);
   const registry = new Registry();
   exposeProcess(registry);
   const random = systemRandom();
@@ -50,6 +55,8 @@ export async function runExtProc(options: ExtProcProcessOptions): Promise<void> 
   const limits = memoryLimitStore(options.limitKeys);
   const { logDirectory } = options;
   const log = logDirectory === undefined ? undefined : openLog(logDirectory, registry, logger);
+  // Before tracing begins, so that no span of it is sent.
+  await tryWarmUp(policy.current(), logger);
   const tracing = startTracing({
     serviceName: "weir-extproc",
     endpoint: options.otlpEndpoint,
@@ -113,11 +120,15 @@ async function watchPolicyAndHealth(
     },
   });
   exposeVersionHealth(registry, health);
-  const policy = await watchPolicy(policyFile, overrideKeys, {
+  const policy = await watchPolicy(policyFile, (file) => loadPolicyOffThread(file, overrideKeys), {
     onLoaded: (loaded, warnings) => {
       metrics.applied(loaded.version);
       health.update(loaded.source.models);
       logger.info({ policy: loaded.version, warnings }, "policy is in force");
+      const unsigned = keysNotGiven(loaded.source, overrideKeys);
+      if (unsigned.length > 0) {
+        logger.warn({ signed: unsigned }, "no --override-key for these: their tokens are refused");
+      }
     },
     onRefused: (mistakes) => {
       metrics.refused();
@@ -129,6 +140,25 @@ async function watchPolicyAndHealth(
     throw new ExitError(EXIT.badConfiguration, policy.mistakes.join("\n"));
   }
   return { policy, health };
+}
+
+/** A cold start is slow for a moment, and no reason not to start. */
+async function tryWarmUp(policy: CompiledPolicy, logger: Logger): Promise<void> {
+  const startedMs = systemClock.monotonicMs();
+  try {
+    await warmUp(policy);
+    logger.info({ ms: Math.round(systemClock.monotonicMs() - startedMs) }, "warmed up");
+  } catch (err) {
+    logger.warn({ err }, "warming up failed, the first requests will be slow");
+  }
+}
+
+/** grpc-js writes plain lines to stderr, where ours are JSON; what fails it also throws. */
+function keepGrpcLinesAsJson(logger: Logger): void {
+  const line = (message: string) => {
+    logger.debug({ grpc: message }, "grpc-js says");
+  };
+  setLogger({ error: line, info: line, debug: line });
 }
 
 function openLog(directory: string, registry: Registry, logger: Logger): AssignmentLog {

@@ -1,10 +1,25 @@
 import { InvalidArgumentError, Option } from "commander";
 import { LOG_LEVELS } from "../adapters/system/logger.js";
+import { parseHostPort } from "../core/host-port.js";
 
 /** Options that both servers have. Every flag has an environment variable. */
 
 export const addressOption = (flag: string, what: string, fallback: string, variable: string) =>
-  new Option(`${flag} <host:port>`, what).default(fallback).env(variable);
+  new Option(`${flag} <host:port>`, what).default(fallback).env(variable).argParser(hostPort);
+
+/** A bad address is a bad flag, found before anything is loaded. */
+function hostPort(text: string): string {
+  try {
+    parseHostPort("it", text);
+    return text;
+  } catch {
+    throw new InvalidArgumentError("Give HOST:PORT, such as 127.0.0.1:9002 or [::1]:9002.");
+  }
+}
+
+/** `HOST:PORT` or `unix:/PATH`. */
+export const hostPortOrSocket = (text: string): string =>
+  /^unix:./.test(text) ? text : hostPort(text);
 
 export const logDirectoryOption = () =>
   new Option("--log-dir <dir>", "folder of the event log; default: no event log").env(

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { Option } from "commander";
 import { loadPolicy } from "../adapters/policy-file/load-policy.js";
 import type { CompiledPolicy } from "../core/policy/compiled-policy.js";
+import type { Policy } from "../schema/policy.js";
 import { EXIT, ExitError } from "./exit.js";
 
 const MIN_KEY_BYTES = 16;
@@ -30,6 +31,15 @@ export async function readOverrideKeys(
     keys.set(name, await readKey(name, file));
   }
   return keys;
+}
+
+/** Names that the policy trusts as signers, and whose key this process does not have. */
+export function keysNotGiven(
+  { overrides }: Policy,
+  keys: ReadonlyMap<string, Uint8Array>,
+): readonly string[] {
+  const signers = overrides?.trust.flatMap((one) => ("signed" in one ? [one.signed] : [])) ?? [];
+  return signers.filter((name) => !keys.has(name));
 }
 
 async function readKey(name: string, file: string): Promise<Uint8Array> {

@@ -65,6 +65,8 @@ const afterMs: Timer = (delayMs, run) => {
 
 /** Serves until SIGTERM or SIGINT. Prints one JSON line with the addresses when ready. */
 export async function serve(options: ServeOptions): Promise<void> {
+  // onnxruntime would report its use to its makers; a pod talks to nobody unless told to.
+  process.env["ORT_DISABLE_TELEMETRY"] ??= "1";
   const { drainMs = DRAIN_MS } = options;
   const logger = makeLogger({ name: "weir-serve", level: options.logLevel });
   const registry = new Registry();

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { shown } from "./shape-issues.js";
 import { API_VERSION } from "./policy.js";
 import { VersionName } from "./values.js";
 
@@ -36,7 +37,7 @@ const PipelineFile = z
   .string()
   .regex(/^[^/\\]+\.m?js$/, {
     error: ({ input }) =>
-      `pipeline ${JSON.stringify(input)} must name a .js file in the model's folder, without a path`,
+      `pipeline ${shown(input)} must name a .js file in the model's folder, without a path`,
   })
   .meta({
     description:
@@ -106,7 +107,7 @@ export const ModelManifest = z
       .array(
         z.enum(EXECUTION_PROVIDERS, {
           error: ({ input }) =>
-            `execution provider ${JSON.stringify(input)} is not one of ${EXECUTION_PROVIDERS.join(", ")}`,
+            `execution provider ${shown(input)} is not one of ${EXECUTION_PROVIDERS.join(", ")}`,
         }),
       )
       .min(1)

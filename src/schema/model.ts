@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { shown } from "./shape-issues.js";
 import { Address, Duration, Host, Name, VersionName } from "./values.js";
 
 const RETRY_ON = [
@@ -29,7 +30,7 @@ export const Retries = z
           .string()
           .refine((on) => (RETRY_ON as readonly string[]).includes(on) || /^5\d\d$/.test(on), {
             error: ({ input }) =>
-              `retry condition ${JSON.stringify(input)} is not one of ${RETRY_ON.join(", ")} or a 5xx status code in quotes`,
+              `retry condition ${shown(input)} is not one of ${RETRY_ON.join(", ")} or a 5xx status code in quotes`,
           }),
       )
       .default(["connect-failure", "refused-stream", "reset-before-request", "unavailable", "503"])
@@ -89,7 +90,7 @@ export const Model = z
           .string()
           .regex(/^\/[^?#\s]*$/, {
             error: ({ input }) =>
-              `pathPrefix ${JSON.stringify(input)} must start with "/" and hold no "?", "#" or space`,
+              `pathPrefix ${shown(input)} must start with "/" and hold no "?", "#" or space`,
           })
           .meta({
             description:

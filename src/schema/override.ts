@@ -17,7 +17,7 @@ export const Trust = z
           // A "*" inside the trust domain would trust every domain that begins alike.
           .regex(/^spiffe:\/\/[^\s*/]+\/[^\s*]*\*?$/, {
             error: ({ input }) =>
-              `principal ${JSON.stringify(input)} must be a SPIFFE id, spiffe://TRUST_DOMAIN/PATH, with at most one "*", at the end of the path`,
+              `principal ${shown(input)} must be a SPIFFE id, spiffe://TRUST_DOMAIN/PATH, with at most one "*", at the end of the path`,
           })
           .meta({
             description:

@@ -50,12 +50,22 @@ export function policyPartsOf(
     shadows: list("shadows", Shadow),
     limits: list("limits", Limit),
     residency: list("residency", Residency),
-    names: (name) =>
-      new Set(
-        listOf(document, name)
-          .map(nameOf)
-          .filter((one) => one !== ""),
-      ),
+    names: namesIn(document),
+  };
+}
+
+/** Every rule asks for them; each list is read once. */
+function namesIn(document: unknown): PolicyParts["names"] {
+  const read = new Map<string, ReadonlySet<string>>();
+  return (list) => {
+    const known = read.get(list);
+    if (known !== undefined) return known;
+    const named = listOf(document, list)
+      .map(nameOf)
+      .filter((name) => name !== "");
+    const names = new Set(named);
+    read.set(list, names);
+    return names;
   };
 }
 

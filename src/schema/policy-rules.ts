@@ -11,7 +11,7 @@ export function policyRules(parts: PolicyParts): Issues {
   return [
     ...uniqueNames(parts),
     ...references(parts),
-    ...parts.models.flatMap((model) => modelRules(model, parts)),
+    ...modelRules(parts),
     ...parts.experiments.flatMap((experiment) => armRules(experiment)),
     ...layerRules(parts),
     ...parts.limits.flatMap((limit) => limitRules(limit, parts)),

@@ -40,7 +40,7 @@ export function issuesOf(issue: z.core.$ZodIssue): PolicyIssue[] {
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((key) => ({
       path: [...path, key],
-      message: `unknown key ${JSON.stringify(key)}: ${issue.message}`,
+      message: `unknown key ${shown(key)}: ${issue.message}`,
     }));
   }
   if (issue.code === "invalid_union") {
@@ -109,8 +109,12 @@ const MAX_SHOWN = 60;
 
 /** A value as an operator would recognise it, on one line. */
 export function shown(value: unknown): string {
-  const text = textOf(value);
-  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
+  return shortened(textOf(value));
+}
+
+/** What an operator wrote may be a whole file by mistake. */
+export function shortened(text: string, maxLength = MAX_SHOWN): string {
+  return text.length > maxLength ? `${text.slice(0, maxLength)}…` : text;
 }
 
 function textOf(value: unknown): string {

@@ -12,7 +12,7 @@ export const Source = z
           .string()
           .regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$/, {
             error: ({ input }) =>
-              `cookie name ${JSON.stringify(input)} is not an HTTP token: use letters, digits and dashes`,
+              `cookie name ${shown(input)} is not an HTTP token: use letters, digits and dashes`,
           })
           .meta({ description: "Name of a cookie." }),
       }),
@@ -48,7 +48,7 @@ const attributes = (what: string) =>
     .record(
       z.string().regex(/^[a-z][A-Za-z0-9_]{0,62}$/, {
         error: ({ input }) =>
-          `attribute ${JSON.stringify(input)} must match [a-z][A-Za-z0-9_]*, at most 63 characters: CEL reads it as ${what}.NAME`,
+          `attribute ${shown(input)} must match [a-z][A-Za-z0-9_]*, at most 63 characters: CEL reads it as ${what}.NAME`,
       }),
       Attribute,
     )

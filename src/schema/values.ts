@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { shown } from "./shape-issues.js";
+import { shortened, shown } from "./shape-issues.js";
 import { HEADER, SET_BY_WEIR } from "./headers.js";
 
 /** Shares, slots and buckets are basis points: 10,000 is everything. */
@@ -25,7 +25,7 @@ export const VersionName = z
   .transform(String)
   .refine((name) => /^[a-z0-9][a-z0-9._-]{0,62}$/.test(name), {
     error: ({ input }) =>
-      `version ${JSON.stringify(input)} must match [a-z0-9][a-z0-9._-]*, at most 63 characters`,
+      `version ${shown(input)} must match [a-z0-9][a-z0-9._-]*, at most 63 characters`,
   })
   .meta({ description: "A version of a model: a word or an integer, such as `v3` or `3`." });
 
@@ -37,7 +37,7 @@ export const HeaderName = z
   .string()
   .regex(/^[a-z0-9!#$%&'*+.^`|~-]{1,128}$/, {
     error: ({ input }) =>
-      `header name ${JSON.stringify(input)} would be refused by Envoy: use a lower-case HTTP token such as x-user-id, without ":", "_" or spaces`,
+      `header name ${shown(input)} would be refused by Envoy: use a lower-case HTTP token such as x-user-id, without ":", "_" or spaces`,
   })
   .refine((name) => !SET_BY_WEIR.has(name), {
     error: ({ input }) =>
@@ -72,7 +72,7 @@ export const Duration = z
   .string({ error: durationError })
   .regex(DURATION, { error: durationError, abort: true })
   .refine((text) => millisecondsIn(text) >= 1 && millisecondsIn(text) <= MAX_DURATION_MS, {
-    error: ({ input }) => `duration ${String(input)} must be between 1ms and 744h`,
+    error: ({ input }) => `duration ${shortened(String(input))} must be between 1ms and 744h`,
   })
   .transform(millisecondsIn)
   .meta({ description: "A duration such as `250ms`, `1.5s`, `2m` or `1h`." });
@@ -102,7 +102,7 @@ export const Host = z
   .string()
   .regex(/^(\*|(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*)$/, {
     error: ({ input }) =>
-      `host ${JSON.stringify(input)} must be "*", a lower-case name without a port, or "*.suffix"`,
+      `host ${shown(input)} must be "*", a lower-case name without a port, or "*.suffix"`,
   })
   .meta({ description: "`*`, a host name, or `*.suffix`." });
 
@@ -114,7 +114,7 @@ export const Address = z
       .max(253)
       .regex(/^([A-Za-z0-9._-]+|[0-9A-Fa-f.]*(:[0-9A-Fa-f.]*){2,})$/, {
         error: ({ input }) =>
-          `${JSON.stringify(input)} is not a host name or an IP address: write no scheme and no path, and the port under port`,
+          `${shown(input)} is not a host name or an IP address: write no scheme and no path, and the port under port`,
       })
       .meta({ description: "DNS name or IP address of the pods." }),
     port: z.int().min(1).max(65_535).meta({ description: "TCP port." }),

@@ -4,26 +4,13 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client, credentials, status as grpcStatus } from "@grpc/grpc-js";
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { EXT_PROC_SERVICE, processingRequestType } from "../../src/servers/ext-proc/protocol.js";
 import { systemClock } from "../../src/adapters/system/clock.js";
-import type { ExtProcOptions } from "../../src/servers/ext-proc/server.js";
-import { extProcClient, mutationOf } from "../support/ext-proc-client.js";
-import { startExtProc, user, type StartedExtProc } from "../support/ext-proc-server.js";
+import { decisionOf, extProcClient } from "../support/ext-proc-client.js";
+import { extProcServers, user } from "../support/ext-proc-server.js";
 
-const closing: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close();
-});
-
-async function start(overrides: Partial<ExtProcOptions> = {}): Promise<StartedExtProc> {
-  const started = await startExtProc(overrides);
-  closing.push(started.stop);
-  return started;
-}
-
-const decisionOf = (answer: Parameters<typeof mutationOf>[0]) =>
-  mutationOf(answer).set["x-weir-decision"];
+const { start, closing } = extProcServers();
 
 function openRaw(session: ClientHttp2Session): ClientHttp2Stream {
   const message = processingRequestType.serialize(user("u1"));

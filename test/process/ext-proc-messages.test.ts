@@ -1,23 +1,10 @@
 import { status as grpcStatus } from "@grpc/grpc-js";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { ProcessingRequest } from "../../src/gen/envoy/service/ext_proc/v3/ProcessingRequest.js";
-import type { ExtProcOptions } from "../../src/servers/ext-proc/server.js";
-import { mutationOf, requestHeaders } from "../support/ext-proc-client.js";
-import { startExtProc, user, type StartedExtProc } from "../support/ext-proc-server.js";
+import { decisionOf, mutationOf, requestHeaders } from "../support/ext-proc-client.js";
+import { extProcServers, user } from "../support/ext-proc-server.js";
 
-const closing: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close();
-});
-
-async function start(overrides: Partial<ExtProcOptions> = {}): Promise<StartedExtProc> {
-  const started = await startExtProc(overrides);
-  closing.push(started.stop);
-  return started;
-}
-
-const decisionOf = (answer: Parameters<typeof mutationOf>[0]) =>
-  mutationOf(answer).set["x-weir-decision"];
+const { start } = extProcServers();
 
 describe("one answer per message", () => {
   const LATER: readonly { name: string; message: ProcessingRequest }[] = [

@@ -6,28 +6,15 @@ import {
   SimpleSpanProcessor,
 } from "@opentelemetry/sdk-trace-node";
 import { Struct as PbStruct } from "google-protobuf/google/protobuf/struct_pb.js";
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { ProcessingRequest } from "../../src/gen/envoy/service/ext_proc/v3/ProcessingRequest.js";
 import { processingRequestType } from "../../src/servers/ext-proc/protocol.js";
-import type { ExtProcOptions } from "../../src/servers/ext-proc/server.js";
-import { mutationOf, requestHeaders } from "../support/ext-proc-client.js";
-import { startExtProc, user, type StartedExtProc } from "../support/ext-proc-server.js";
+import { decisionOf, mutationOf, requestHeaders } from "../support/ext-proc-client.js";
+import { extProcServers, user } from "../support/ext-proc-server.js";
 import { aDecision } from "../unit/servers/ext-proc/a-decision.js";
 
 const FILTER = "envoy.filters.http.ext_proc";
-const closing: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close();
-});
-
-async function start(overrides: Partial<ExtProcOptions> = {}): Promise<StartedExtProc> {
-  const started = await startExtProc(overrides);
-  closing.push(started.stop);
-  return started;
-}
-
-const decisionOf = (answer: Parameters<typeof mutationOf>[0]) =>
-  mutationOf(answer).set["x-weir-decision"];
+const { start, closing } = extProcServers();
 
 describe("hostile and odd headers", () => {
   const factsOf = async (message: ProcessingRequest | Buffer) => {

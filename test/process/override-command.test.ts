@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { systemClock } from "../../src/adapters/system/clock.js";
 import { POLICY_TEXT } from "../support/policy-text.js";
 import { weir } from "../support/weir-command.js";
 
@@ -55,6 +56,15 @@ test("without --json it prints two header lines, ready for curl", async () => {
   );
 });
 
+test("the token lives at least as long as was asked for, and at most a second more", async () => {
+  const askedMs = systemClock.nowMs();
+  const { stdout } = await mint(...signed(), "--ttl", "1500ms");
+  const mintedMs = systemClock.nowMs();
+  const expiresMs = 1000 * Number(/weir1\.qa\.(\d+)\./.exec(stdout)?.[1]);
+  expect(expiresMs).toBeGreaterThanOrEqual(askedMs + 1500);
+  expect(expiresMs).toBeLessThan(mintedMs + 2500);
+});
+
 test("a token of another key, or without a key in the process, is refused", async () => {
   const headers: unknown = JSON.parse((await mint(...signed(), "--json")).stdout);
   expect((await decided(headers, otherKey))["override"]).toBe("forged");
@@ -90,6 +100,11 @@ describe("what it refuses, with exit code 64", () => {
       name: "a time that is too long",
       args: () => [...signed(), "--ttl", "745h"],
       says: "--ttl: duration 745h must be between 1ms and 744h\n",
+    },
+    {
+      name: "a time under a second",
+      args: () => [...signed(), "--ttl", "500ms"],
+      says: "--ttl 500ms: a token's time is counted in seconds: give at least 1s\n",
     },
     {
       name: "a key option of no form",

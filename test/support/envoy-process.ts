@@ -1,11 +1,11 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { writeYaml } from "../../src/adapters/yaml/write-yaml.js";
+import { startChild } from "../../src/adapters/toolchain/child-process.js";
+import { runEnvoy } from "../../src/adapters/toolchain/envoy-process.js";
+import { parseHostPort } from "../../src/core/host-port.js";
 import { ENVOY_DEFAULTS, type EnvoyOptions } from "../../src/core/render/envoy/options.js";
 import type { RenderedDocument } from "../../src/core/render/rendered-document.js";
 
@@ -42,58 +42,32 @@ export async function startEnvoy(
   options: { readonly concurrency?: number } = {},
 ): Promise<EnvoyProcess> {
   const folder = await mkdtemp(join(tmpdir(), "weir-envoy-"));
-  await writeFile(join(folder, "envoy.yaml"), writeYaml(document));
-  const child = spawn(
-    binary,
-    [
-      ...["-c", "envoy.yaml", "--admin-address-path", "admin.address"],
-      ...["--concurrency", String(options.concurrency ?? 1), "--use-dynamic-base-id"],
-      ...["--file-flush-interval-msec", "20", "--log-level", "warning"],
-      ...["--drain-time-s", "1", "--parent-shutdown-time-s", "2"],
-    ],
-    { cwd: folder, stdio: ["ignore", "ignore", "pipe"] },
-  );
-  let stderr = "";
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    stderr = (stderr + text).slice(-20_000);
-  });
-  const exited = once(child, "exit");
-  const stop = async () => {
-    if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
-    await exited;
-    await rm(folder, { recursive: true, force: true });
-  };
   try {
-    const admin = await eventually("Envoy to be ready", async () => {
-      if (child.exitCode !== null) throw new Error(`Envoy ended at once:\n${stderr}`);
-      const file = join(folder, "admin.address");
-      if (!existsSync(file)) return undefined;
-      const url = `http://${(await readFile(file, "utf8")).trim()}`;
-      return (await get(`${url}/ready`))?.trim() === "LIVE" ? url : undefined;
-    });
-    return { ...(await adminOf(admin)), accessLog: () => readAccessLog(folder), stop };
+    const running = await runEnvoy({ binary, folder, document, start: startChild, ...options });
+    const { admin, child } = running;
+    return {
+      ...statisticsOf(`http://${admin}`),
+      port: parseHostPort("listener", running.listener).port,
+      adminPort: parseHostPort("admin", admin).port,
+      accessLog: () => readAccessLog(folder),
+      stop: async () => {
+        child.kill();
+        await child.exited;
+        await rm(folder, { recursive: true, force: true });
+      },
+    };
   } catch (error) {
-    await stop();
-    throw new Error(`${String(error)}\n${stderr}`, { cause: error });
+    await rm(folder, { recursive: true, force: true });
+    throw error;
   }
 }
 
-async function adminOf(
-  admin: string,
-): Promise<Pick<EnvoyProcess, "port" | "adminPort" | "stats" | "configDump">> {
-  const json = async <T>(path: string): Promise<T> =>
-    JSON.parse((await get(`${admin}${path}`)) ?? "null") as T;
-  type Listeners = {
-    readonly listener_statuses: readonly {
-      readonly local_address: { readonly socket_address: { readonly port_value: number } };
-    }[];
+function statisticsOf(admin: string): Pick<EnvoyProcess, "stats" | "configDump"> {
+  const json = async <T>(path: string): Promise<T> => {
+    const response = await fetch(`${admin}${path}`, { signal: AbortSignal.timeout(5000) });
+    return (await response.json()) as T;
   };
-  const listeners = await json<Listeners>("/listeners?format=json");
-  const port = listeners.listener_statuses[0]?.local_address.socket_address.port_value;
-  if (port === undefined) throw new Error("Envoy has no listener");
   return {
-    port,
-    adminPort: Number(new URL(admin).port),
     stats: async (filter = "") => {
       type Stats = {
         readonly stats: readonly { readonly name?: string; readonly value: number }[];
@@ -122,13 +96,6 @@ export async function eventually<T>(
     if (performance.now() > endAtMs) throw new Error(`waited ${deadlineMs} ms for ${what}`);
     await delay(10);
   }
-}
-
-async function get(url: string): Promise<string | undefined> {
-  return fetch(url, { signal: AbortSignal.timeout(5000) }).then(
-    (response) => response.text(),
-    () => undefined,
-  );
 }
 
 function readAccessLog(folder: string): readonly Readonly<Record<string, unknown>>[] {

@@ -148,3 +148,7 @@ export function mutationOf(answer: ProcessingResponse__Output): Mutation {
     clearRouteCache: common?.clearRouteCache ?? false,
   };
 }
+
+/** The id that the answer gives its decision; undefined when it gives none. */
+export const decisionOf = (answer: ProcessingResponse__Output) =>
+  mutationOf(answer).set["x-weir-decision"];

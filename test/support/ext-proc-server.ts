@@ -1,5 +1,6 @@
 import { trace } from "@opentelemetry/api";
 import pino from "pino";
+import { afterEach } from "vitest";
 import { systemClock } from "../../src/adapters/system/clock.js";
 import type { HandleRequest } from "../../src/app/handle-request.js";
 import type { RequestFacts } from "../../src/core/routing/facts.js";
@@ -10,7 +11,7 @@ import { extProcClient, requestHeaders, type ExtProcClient } from "./ext-proc-cl
 
 type Counts = Record<string, number>;
 
-export type StartedExtProc = {
+type StartedExtProc = {
   readonly address: string;
   readonly drain: () => Promise<void>;
   readonly client: ExtProcClient;
@@ -63,8 +64,22 @@ function countingMetrics(counts: Counts): ExtProcMetrics {
   };
 }
 
+/** Starts servers for the tests of a file, and ends what a test opened when it is over. */
+export function extProcServers() {
+  const closing: (() => unknown)[] = [];
+  afterEach(async () => {
+    for (const close of closing.splice(0).reverse()) await close();
+  });
+  const start = async (overrides: Partial<ExtProcOptions> = {}): Promise<StartedExtProc> => {
+    const started = await startExtProc(overrides);
+    closing.push(started.stop);
+    return started;
+  };
+  return { start, closing };
+}
+
 /** A real server on a free port and a client of it; both end with `stop`. */
-export async function startExtProc(
+async function startExtProc(
   overrides: Partial<ExtProcOptions> = {},
 ): Promise<StartedExtProc & { readonly stop: () => Promise<void> }> {
   const counts: Counts = {};

@@ -1,12 +1,12 @@
 import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import {
   cacheDirectory,
   exists,
+  inScratchFolder,
   renameUnlessThere,
-} from "../../src/adapters/toolchain/python-package.js";
+} from "../../src/adapters/toolchain/cache.js";
 
 const run = promisify(execFile);
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
@@ -16,16 +16,12 @@ export async function installPython(name: string, packages: readonly string[]): 
   const parent = join(cacheDirectory(), "python-tests");
   const folder = join(parent, name);
   if (await exists(folder)) return folder;
-  await mkdir(parent, { recursive: true });
-  const scratch = await mkdtemp(join(parent, ".partial-"));
-  try {
+  return inScratchFolder(parent, async (scratch) => {
     const target = join(scratch, name);
     await run("python3", ["-m", "pip", "install", "--quiet", "--target", target, ...packages]);
     await renameUnlessThere(target, folder);
     return folder;
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
-  }
+  });
 }
 
 /** Runs a script that prints one JSON value. */

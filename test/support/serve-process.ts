@@ -11,6 +11,7 @@ type StartOptions = {
   readonly logDirectory?: string;
   readonly drainMs?: number;
   readonly flags?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
 };
 
 export type ServeProcess = {
@@ -32,7 +33,10 @@ export async function startServe(options: StartOptions): Promise<ServeProcess> {
     ...flags,
     ...(logDirectory === undefined ? [] : ["--log-dir", logDirectory]),
   ];
-  const child = spawn(process.execPath, [CLI, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [CLI, ...args], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...options.env },
+  });
   let log = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (log += text));
   const exited = once(child, "exit") as Promise<[number | null]>;

@@ -1,4 +1,5 @@
-import { accessSync, constants, mkdirSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, statSync } from "node:fs";
+import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Clock, EventLog } from "../../app/ports.js";
 import { ServiceError } from "../../core/error.js";
@@ -142,14 +143,33 @@ class JsonlLog<Event> implements EventLog<Event> {
 /** A directory that cannot be written is found out at the start, and not by lost lines later. */
 function requireDirectory(directory: string): void {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o750 });
+    makeDirectory(directory);
     accessSync(directory, constants.W_OK | constants.X_OK);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new ServiceError(
       "dependencyDown",
-      `log directory ${JSON.stringify(directory)} cannot be written: ${why}; name one that can`,
+      `log directory ${JSON.stringify(directory)} cannot be written: ${why}; name a folder that can`,
       { cause },
     );
+  }
+}
+
+/**
+ * Parents first. Node's own recursive mkdir tries for ever where a parent is there and takes no
+ * folders, as in /proc.
+ */
+function makeDirectory(directory: string): void {
+  if (existsSync(directory)) {
+    if (!statSync(directory).isDirectory()) throw new Error("it is no directory");
+    return;
+  }
+  const parent = dirname(directory);
+  if (parent !== directory) makeDirectory(parent);
+  try {
+    mkdirSync(directory, { mode: 0o750 });
+  } catch (error) {
+    // Another process that starts now may have been faster.
+    if (!existsSync(directory)) throw error;
   }
 }

@@ -32,7 +32,9 @@ async function filesOf(paths: readonly string[]): Promise<ReadonlySet<string>> {
   const files = new Set<string>();
   for (const path of paths.map((each) => resolve(each))) {
     const found = await stat(path).catch((cause: unknown) => {
-      throw new ServiceError("notFound", `log ${JSON.stringify(path)} cannot be read`, { cause });
+      const why = cause instanceof Error ? cause.message : String(cause);
+      const message = `log ${JSON.stringify(path)} cannot be read: ${why}`;
+      throw new ServiceError("notFound", message, { cause });
     });
     if (!found.isDirectory()) files.add(path);
     else {

@@ -1,6 +1,5 @@
 import { stat } from "node:fs/promises";
 import type { CompiledPolicy } from "../../core/policy/compiled-policy.js";
-import { loadPolicy } from "./load-policy.js";
 import type { LoadedPolicy } from "./load-policy.js";
 
 export type WatchEvents = {
@@ -23,12 +22,12 @@ export type WatchedPolicy = {
  */
 export async function watchPolicy(
   file: string,
-  overrideKeys: ReadonlyMap<string, Uint8Array>,
+  load: (file: string) => Promise<LoadedPolicy>,
   events: WatchEvents,
   intervalMs = 250,
 ): Promise<WatchedPolicy | { readonly mistakes: readonly string[] }> {
   let inForce = await identityOf(file);
-  const first = await loadPolicy(file, overrideKeys);
+  const first = await load(file);
   if (first.kind === "refused") return { mistakes: first.mistakes };
   events.onLoaded(first.policy, first.warnings);
 
@@ -55,7 +54,7 @@ export async function watchPolicy(
       swap(
         now === IRREGULAR
           ? { kind: "refused", mistakes: [`${file}: is no regular file: put a policy file there`] }
-          : await loadPolicy(file, overrideKeys),
+          : await load(file),
       );
     }
     seen = now;

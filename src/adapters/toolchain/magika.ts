@@ -1,9 +1,11 @@
 import { createHash } from "node:crypto";
-import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseDocument } from "yaml";
-import { cacheDirectory, exists, fetchPythonPackage, renameUnlessThere } from "./python-package.js";
+import { fetchPythonPackage } from "./python-package.js";
+import type { Fetching } from "./python-package.js";
+import { cacheDirectory, exists, inScratchFolder, renameUnlessThere } from "./cache.js";
 
 /** The committed parts of the repository: manifest and pipeline, no weights. */
 const PARTS = fileURLToPath(new URL("../../../models/magika/", import.meta.url));
@@ -26,10 +28,9 @@ export const MAGIKA_PACKAGES = {
   },
 } as const;
 
-type Options = {
+type Options = Fetching & {
   /** The first one is the default. */
   readonly versions: readonly MagikaVersion[];
-  readonly onProgress?: (line: string) => void;
 };
 
 /**
@@ -37,24 +38,19 @@ type Options = {
  *
  * @returns the repository's folder, to be given to `weir serve -r`
  */
-export async function magikaRepository({ versions, onProgress }: Options): Promise<string> {
+export async function magikaRepository({ versions, ...fetching }: Options): Promise<string> {
   const parent = join(cacheDirectory(), "repositories");
-  await mkdir(parent, { recursive: true });
-  const scratch = await mkdtemp(join(parent, ".partial-"));
-  try {
+  return inScratchFolder(parent, async (scratch) => {
     const texts: string[] = await writeParts(versions, join(scratch, "magika"));
     for (const version of versions) {
-      const wanted = MAGIKA_PACKAGES[version];
-      const wheel = await fetchPythonPackage(onProgress ? { ...wanted, onProgress } : wanted);
+      const wheel = await fetchPythonPackage(MAGIKA_PACKAGES[version], fetching);
       texts.push(await writeVersion(version, wheel, join(scratch, "magika", version)));
     }
     const digest = createHash("sha256").update(texts.join("\n")).digest("hex").slice(0, 12);
     const folder = join(parent, `magika-${versions.join("-")}-${digest}`);
     if (!(await exists(folder))) await renameUnlessThere(scratch, folder);
     return folder;
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
-  }
+  });
 }
 
 /** The manifest lists every version; here it is cut to those that are wanted. */

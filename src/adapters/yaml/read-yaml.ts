@@ -1,11 +1,16 @@
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, visit } from "yaml";
-import type { Document, Node, YAMLError } from "yaml";
+import type { Alias, Document, Node, YAMLError } from "yaml";
+import { shortened } from "../../schema/shape-issues.js";
+
+type Path = readonly (string | number)[];
 
 export type YamlText = {
   /** The document as plain values; undefined when it has issues. */
   readonly value: unknown;
   /** `file:line:column` of what the path names: a map entry at its key, a list item at its start. */
-  readonly locate: (path: readonly (string | number)[]) => string;
+  readonly locate: (path: Path) => string;
+  /** An unquoted number as it is written there: 1.0 and 010 are other words than 1 and 10. */
+  readonly numberAt: (path: Path) => string | undefined;
   /** What makes the text no valid YAML document, each with its position. */
   readonly issues: readonly string[];
 };
@@ -20,7 +25,8 @@ export function readYaml(file: string, text: string): YamlText {
     const { line, col } = lines.linePos(offset);
     return `${file}:${line}:${col}`;
   };
-  const issues = syntaxIssues(document, text).map(
+  const targets: AliasTargets = new Map();
+  const issues = syntaxIssues(document, text, targets).map(
     ({ offset, message }) => `${at(offset)} ${message}`,
   );
   let value: unknown;
@@ -34,12 +40,24 @@ export function readYaml(file: string, text: string): YamlText {
       );
     }
   }
-  return { value, issues, locate: (path) => at(offsetOf(document, path)) };
+  const read = (path: Path) => placeOf(document, targets, path);
+  return {
+    value,
+    issues,
+    locate: (path) => at(read(path).offset),
+    numberAt: (path) => {
+      const { node } = read(path);
+      return isScalar(node) && typeof node.value === "number" ? node.source : undefined;
+    },
+  };
 }
+
+/** What each alias stands for. Filled in one walk; the parser would walk the document for each. */
+type AliasTargets = Map<Alias, Node>;
 
 type Issue = { readonly offset: number; readonly message: string };
 
-function syntaxIssues(document: Document, text: string): readonly Issue[] {
+function syntaxIssues(document: Document, text: string, targets: AliasTargets): readonly Issue[] {
   const errors = [...document.errors, ...document.warnings].map((error) => ({
     offset: error.pos[0],
     message: messageOf(error, text),
@@ -47,26 +65,31 @@ function syntaxIssues(document: Document, text: string): readonly Issue[] {
   // The parser reports every level that it could not leave.
   const tooDeep = errors.findLast(({ message }) => message.includes("call stack"));
   if (tooDeep !== undefined) return [{ ...tooDeep, message: "nested too deeply to be read" }];
-  return errors.length > 0 ? errors : nodeIssues(document);
+  return errors.length > 0 ? errors : nodeIssues(document, targets);
 }
 
 function messageOf({ code, message, pos }: YAMLError, text: string): string {
   if (code === "DUPLICATE_KEY") {
     const [key = ""] = /^("[^"]*"|'[^']*'|[^\s:,{}]+)/.exec(text.slice(pos[0])) ?? [];
-    return `key ${key} is there twice: remove one`;
+    return `key ${shortened(key)} is there twice: remove one`;
   }
   if (code === "MULTIPLE_DOCS") return "a second YAML document begins: write one document per file";
   return message;
 }
 
 /** What YAML allows and plain values cannot hold. */
-function nodeIssues(document: Document): readonly Issue[] {
+function nodeIssues(document: Document, targets: AliasTargets): readonly Issue[] {
+  const anchored = new Map<string, Node>();
   const issues: Issue[] = [];
   const report = (node: Node, message: string) =>
     issues.push({ offset: node.range?.[0] ?? 0, message });
   visit(document, {
+    Value(_, node) {
+      if (node.anchor !== undefined) anchored.set(node.anchor, node);
+    },
     Alias(_, alias, ancestors) {
-      const target = alias.resolve(document);
+      const target = anchored.get(alias.source);
+      if (target !== undefined) targets.set(alias, target);
       if (target === undefined) {
         report(alias, `alias *${alias.source} has no anchor &${alias.source} before it`);
       } else if (ancestors.includes(target)) {
@@ -81,17 +104,19 @@ function nodeIssues(document: Document): readonly Issue[] {
   return issues;
 }
 
-/** A path that leads nowhere is located at its nearest existing ancestor. */
-function offsetOf(document: Document, path: readonly (string | number)[]): number {
-  let node = resolved(document, document.contents);
+type Place = { readonly offset: number; readonly node: Node | undefined };
+
+/** A path that leads nowhere is located at its nearest existing ancestor, and has no node. */
+function placeOf(document: Document, targets: AliasTargets, path: Path): Place {
+  let node = resolved(targets, document.contents);
   let offset = node?.range?.[0] ?? 0;
   for (const step of path) {
     const entry = childOf(node, step);
-    if (entry === undefined) return offset;
+    if (entry === undefined) return { offset, node: undefined };
     offset = entry.offset ?? offset;
-    node = resolved(document, entry.value);
+    node = resolved(targets, entry.value);
   }
-  return offset;
+  return { offset, node };
 }
 
 type Child = { readonly offset: number | undefined; readonly value: unknown };
@@ -107,7 +132,7 @@ function childOf(node: Node | undefined, step: string | number): Child | undefin
   return item === undefined ? undefined : { offset: (item as Node).range?.[0], value: item };
 }
 
-function resolved(document: Document, node: unknown): Node | undefined {
-  if (isAlias(node)) return node.resolve(document);
+function resolved(targets: AliasTargets, node: unknown): Node | undefined {
+  if (isAlias(node)) return targets.get(node);
   return (node ?? undefined) as Node | undefined;
 }

@@ -24,11 +24,12 @@ export function assignArms(model: CompiledModel, inputs: AssignmentInputs): read
   const overridden = model.experiments.map((experiment) => overriddenArm(experiment, inputs));
   let versionTaken = overridden.some((arm) => arm !== null && arm.version !== null);
   const holdout = holdoutOf(model, inputs);
+  const isInSlot = slotsOf();
   return model.experiments.map((experiment, at) => {
     const forced = overridden[at] ?? null;
     if (forced !== null) return outcome(experiment, "override", { arm: forced });
     if (holdout !== null) return outcome(experiment, "holdout", { because: holdout });
-    const assigned = assignArm(experiment, inputs, versionTaken);
+    const assigned = assignArm(experiment, inputs, isInSlot, versionTaken);
     if (experiment.choosesVersion && assigned.arm !== null) versionTaken = true;
     return assigned;
   });
@@ -37,6 +38,7 @@ export function assignArms(model: CompiledModel, inputs: AssignmentInputs): read
 function assignArm(
   experiment: CompiledExperiment,
   inputs: AssignmentInputs,
+  isInSlot: IsInSlot,
   versionTaken: boolean,
 ): AssignedArm {
   const unit = inputs.unit(experiment.unit);
@@ -45,7 +47,7 @@ function assignArm(
       because: unit.kind === "absent" ? "absent" : unit.because,
     });
   }
-  if (!inSlot(experiment, unit.id)) return outcome(experiment, "notInLayerSlot");
+  if (!isInSlot(experiment, unit.id)) return outcome(experiment, "notInLayerSlot");
   if (experiment.eligibility !== null) {
     const verdict = inputs.evaluate(experiment.eligibility);
     if (verdict !== "yes") {
@@ -63,10 +65,21 @@ function drawArm(experiment: CompiledExperiment, unitId: string): AssignedArm {
   return outcome(experiment, arm === null ? "outsideShare" : "assigned", { arm, bucket });
 }
 
-function inSlot({ layer }: CompiledExperiment, unitId: string): boolean {
-  if (layer === null) return true;
-  const slot = bucketOf(unitId, `layer:${layer.name}`);
-  return layer.slots.some(([from, to]) => slot >= from && slot < to);
+type IsInSlot = (experiment: CompiledExperiment, unitId: string) => boolean;
+
+/** Of one request. A layer draws by one unit, so each is drawn once for all of its experiments. */
+function slotsOf(): IsInSlot {
+  const drawn = new Map<string, number>();
+  return ({ layer }, unitId) => {
+    if (layer === null) return true;
+    let slot = drawn.get(layer.salt);
+    if (slot === undefined) {
+      slot = bucketOf(unitId, layer.salt);
+      drawn.set(layer.salt, slot);
+    }
+    for (const [from, to] of layer.slots) if (slot >= from && slot < to) return true;
+    return false;
+  };
 }
 
 /** Name of the first holdout that keeps this request out of every experiment of the model. */
@@ -80,6 +93,7 @@ function holdoutOf(model: CompiledModel, inputs: AssignmentInputs): string | nul
 
 function overriddenArm(experiment: CompiledExperiment, { override }: AssignmentInputs) {
   const name = override.get(experiment.name);
+  if (name === undefined) return null;
   return experiment.arms.find((arm) => arm.name === name) ?? null;
 }
 

@@ -4,6 +4,7 @@ import type { Experiment } from "../../schema/experiment.js";
 import type { Model } from "../../schema/model.js";
 import type { Policy } from "../../schema/policy.js";
 import type { PolicyIssue } from "../../schema/policy-issue.js";
+import type { Shadow } from "../../schema/shadow.js";
 import { celEnvironment, compileExpression, type CompiledExpression } from "../cel/expression.js";
 import { invariant } from "../invariant.js";
 import type { CompiledLimit } from "../limit/limit.js";
@@ -13,6 +14,7 @@ import type {
   CompiledArm,
   CompiledAttribute,
   CompiledExperiment,
+  CompiledLimitRule,
   CompiledModel,
   CompiledPolicy,
   CompiledVersion,
@@ -23,6 +25,8 @@ import { policyVersion } from "./policy-version.js";
 type Path = PolicyIssue["path"];
 type Compile = (text: string, path: Path) => CompiledExpression;
 
+type Compiled = { readonly policy: CompiledPolicy } | { readonly issues: readonly PolicyIssue[] };
+
 /**
  * Compiles a policy that the schema and its rules accept. What is left to go wrong are the CEL
  * expressions; all of their mistakes come back at once.
@@ -30,27 +34,51 @@ type Compile = (text: string, path: Path) => CompiledExpression;
 export function compilePolicy(
   policy: Policy,
   overrideKeys: ReadonlyMap<string, Uint8Array> = new Map(),
-): { readonly policy: CompiledPolicy } | { readonly issues: readonly PolicyIssue[] } {
-  const issues: PolicyIssue[] = [];
-  const expressions: CompiledExpression[] = [];
-  const compile = expressionCompiler(
-    celEnvironment(Object.keys(policy.units), policy.context),
-    issues,
-    expressions,
-  );
-  const models = policy.models.map((model) => compileModel(policy, model, compile));
-  const residency = policy.residency.map((rule, at) => ({
+): Compiled {
+  const steps = compileInSteps(policy, policyVersion(policy), overrideKeys);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/** The same in short steps, for who has requests to answer meanwhile. */
+export function* compileInSteps(
+  policy: Policy,
+  version: string,
+  overrideKeys: ReadonlyMap<string, Uint8Array>,
+): Steps<Compiled> {
+  const environment = celEnvironment(Object.keys(policy.units), policy.context);
+  const { compile, issues, expressions } = expressionCompiler(environment);
+  const residency = yield* eachOf(policy.residency, (rule, at) => ({
     when: compile(rule.when, ["residency", at, "when"]),
     regions: new Set(rule.versionsIn),
   }));
+  const limits = yield* eachOf(policy.limits, (limit, at) => ({
+    models: limit.models,
+    value: compileLimitRule(limit, at, compile),
+  }));
+  const scope: Scope = {
+    holdouts: byModel(policy.holdouts.map((value) => ({ models: value.models, value }))),
+    experiments: byModel(policy.experiments.map(placedInModel)),
+    shadows: byModel(policy.shadows.map(placedInModel)),
+    limits: byModel(limits),
+    residency: residency.map(({ when }) => when),
+    layerSalt: layerSalts(policy),
+  };
+  const models: CompiledModel[] = [];
+  for (const model of policy.models) models.push(yield* compileModel(model, scope, compile));
   if (issues.length > 0) return { issues };
   return {
     policy: {
       source: policy,
       name: policy.metadata.name,
-      version: policyVersion(policy),
+      version,
       models: new Map(models.map((model) => [model.name, model])),
       modelIndex: modelIndexOf(models),
+      experiments: new Map(
+        models.flatMap(({ experiments }) => experiments.map((one) => [one.name, one] as const)),
+      ),
       // Sorted, since the order of keys in the file is no part of the policy's version.
       units: new Map(
         Object.keys(policy.units)
@@ -67,34 +95,89 @@ export function compilePolicy(
   };
 }
 
-function expressionCompiler(
-  environment: Environment,
-  issues: PolicyIssue[],
-  expressions: CompiledExpression[],
-): Compile {
-  // A limit without `models` belongs to every model: compiled, and reported, once.
-  const compiled = new Map<string, CompiledExpression>();
-  return (text, path) => {
-    const place = path.join(".");
-    const known = compiled.get(place);
-    if (known !== undefined) return known;
-    const expression = compileAt(text, path);
-    compiled.set(place, expression);
-    return expression;
-  };
+/** Work that stops between its steps and goes on when it is asked to. */
+export type Steps<T> = Generator<undefined, T, undefined>;
 
-  function compileAt(text: string, path: Path): CompiledExpression {
-    const result = compileExpression(environment, text);
-    if ("expression" in result) {
-      expressions.push(result.expression);
-      return result.expression;
-    }
-    issues.push({ path, message: result.error });
-    return { text, headers: [], readsDevice: false, evaluate: () => "error" };
+function* eachOf<T, R>(items: readonly T[], step: (item: T, at: number) => R): Steps<readonly R[]> {
+  const results: R[] = [];
+  for (const [at, item] of items.entries()) {
+    results.push(step(item, at));
+    yield;
   }
+  return results;
 }
 
-function compileModel(policy: Policy, model: Model, compile: Compile): CompiledModel {
+/** A text is compiled once: in large policies many experiments have the same. */
+function expressionCompiler(environment: Environment) {
+  const issues: PolicyIssue[] = [];
+  const expressions: CompiledExpression[] = [];
+  const results = new Map<string, ReturnType<typeof compileExpression>>();
+  const compile: Compile = (text, path) => {
+    const known = results.get(text);
+    const result = known ?? compileExpression(environment, text);
+    if (known === undefined) results.set(text, result);
+    if ("error" in result) {
+      issues.push({ path, message: result.error });
+      return { text, headers: [], readsDevice: false, evaluate: () => "error" };
+    }
+    if (known === undefined) expressions.push(result.expression);
+    return result.expression;
+  };
+  return { compile, issues, expressions };
+}
+
+/** What of a policy belongs to a model, by the name of the model. */
+type Scope = {
+  readonly holdouts: ByModel<CompiledModel["holdouts"][number]>;
+  readonly experiments: ByModel<{ readonly item: Experiment; readonly at: number }>;
+  readonly shadows: ByModel<{ readonly item: Shadow; readonly at: number }>;
+  readonly limits: ByModel<CompiledLimitRule>;
+  /** Residency rules are for every model. */
+  readonly residency: readonly CompiledExpression[];
+  readonly layerSalt: (layer: string) => string;
+};
+type ByModel<T> = (model: string) => readonly T[];
+
+const placedInModel = <T extends { readonly model: string }>(item: T, at: number) => ({
+  models: [item.model],
+  value: { item, at },
+});
+
+function layerSalts({ layers }: Policy): Scope["layerSalt"] {
+  const salts = new Map(layers.map(({ name }) => [name, `layer:${name}`]));
+  return (layer) => {
+    const salt = salts.get(layer);
+    invariant(salt !== undefined, `layer ${layer} was checked before`);
+    return salt;
+  };
+}
+
+type Scoped<T> = { readonly models: readonly string[] | undefined; readonly value: T };
+
+/** The items that name a model, and those that name none, in file order; models share the latter. */
+function byModel<T>(items: readonly Scoped<T>[]): ByModel<T> {
+  type Placed = { readonly at: number; readonly value: T };
+  const everywhere: Placed[] = [];
+  const named = new Map<string, Placed[]>();
+  items.forEach(({ models, value }, at) => {
+    if (models === undefined) everywhere.push({ at, value });
+    for (const model of new Set(models)) {
+      const placed = named.get(model) ?? [];
+      named.set(model, placed);
+      placed.push({ at, value });
+    }
+  });
+  const valuesOf = (placed: readonly Placed[]) => placed.map(({ value }) => value);
+  const shared = valuesOf(everywhere);
+  return (model) => {
+    const placed = named.get(model);
+    return placed === undefined
+      ? shared
+      : valuesOf([...everywhere, ...placed].sort((left, right) => left.at - right.at));
+  };
+}
+
+function* compileModel(model: Model, scope: Scope, compile: Compile): Steps<CompiledModel> {
   const versions = new Map(
     model.versions.map(({ name, region }): [string, CompiledVersion] => [
       name,
@@ -106,9 +189,14 @@ function compileModel(policy: Policy, model: Model, compile: Compile): CompiledM
     invariant(found !== undefined, `version ${name} of model ${model.name} was checked before`);
     return found;
   };
-  const mine = <T extends { readonly models?: readonly string[] | undefined }>(
-    items: readonly T[],
-  ) => items.filter((item) => item.models?.includes(model.name) ?? true);
+  const experiments = yield* eachOf(scope.experiments(model.name), ({ item, at }) =>
+    compileExperiment(item, at, version, scope.layerSalt, compile),
+  );
+  const shadows = yield* eachOf(scope.shadows(model.name), ({ item, at }) =>
+    compileShadow(item, at, version(item.version), compile),
+  );
+  const limits = scope.limits(model.name);
+  yield;
   return {
     name: model.name,
     hosts: model.match.hosts,
@@ -116,25 +204,27 @@ function compileModel(policy: Policy, model: Model, compile: Compile): CompiledM
     versions,
     defaultVersion: version(model.default),
     fallback: version(model.fallback ?? model.default),
-    holdouts: mine(policy.holdouts),
-    experiments: policy.experiments.flatMap((experiment, at) =>
-      experiment.model === model.name ? [compileExperiment(experiment, at, version, compile)] : [],
-    ),
-    shadows: policy.shadows.flatMap((shadow, at) =>
-      shadow.model === model.name
-        ? [compileShadow(shadow, at, version(shadow.version), compile)]
-        : [],
-    ),
-    limits: policy.limits.flatMap((limit, at) =>
-      (limit.models?.includes(model.name) ?? true) ? [compileLimitRule(limit, at, compile)] : [],
-    ),
+    holdouts: scope.holdouts(model.name),
+    experiments,
+    shadows,
+    limits,
+    headersInExpressions: headersIn([
+      ...scope.residency,
+      ...experiments.map(({ eligibility }) => eligibility),
+      ...[...shadows, ...limits].map(({ when }) => when),
+    ]),
   };
+}
+
+function headersIn(expressions: readonly (CompiledExpression | null)[]): readonly string[] {
+  return [...new Set(expressions.flatMap((expression) => expression?.headers ?? []))];
 }
 
 function compileExperiment(
   experiment: Experiment,
   at: number,
   version: (name: string) => CompiledVersion,
+  layerSalt: Scope["layerSalt"],
   compile: Compile,
 ): CompiledExperiment {
   const { name, phase, unit, hash, layer, eligibility } = experiment;
@@ -148,7 +238,7 @@ function compileExperiment(
     unit,
     hash,
     seed: experiment.seed ?? name,
-    layer: layer ?? null,
+    layer: layer === undefined ? null : { ...layer, salt: layerSalt(layer.name) },
     eligibility:
       eligibility === undefined ? null : compile(eligibility, ["experiments", at, "eligibility"]),
     arms,
@@ -158,7 +248,7 @@ function compileExperiment(
 }
 
 function compileShadow(
-  shadow: Policy["shadows"][number],
+  shadow: Shadow,
   at: number,
   version: CompiledVersion,
   compile: Compile,
@@ -180,7 +270,7 @@ function compileLimitRule(
   limit: Policy["limits"][number],
   at: number,
   compile: Compile,
-): CompiledModel["limits"][number] {
+): CompiledLimitRule {
   return {
     name: limit.name,
     key: limit.key,

@@ -16,6 +16,8 @@ export type CompiledPolicy = {
   /** By name. */
   readonly models: ReadonlyMap<string, CompiledModel>;
   readonly modelIndex: ModelIndex;
+  /** By name, of all models. */
+  readonly experiments: ReadonlyMap<string, CompiledExperiment>;
   readonly units: ReadonlyMap<string, readonly Source[]>;
   readonly attributes: readonly CompiledAttribute[];
   readonly limits: ReadonlyMap<string, CompiledLimit>;
@@ -45,6 +47,8 @@ export type CompiledModel = {
   readonly experiments: readonly CompiledExperiment[];
   readonly shadows: readonly CompiledShadow[];
   readonly limits: readonly CompiledLimitRule[];
+  /** What expressions that its requests can meet read; lower-case. */
+  readonly headersInExpressions: readonly string[];
 };
 
 export type CompiledVersion = {
@@ -63,6 +67,8 @@ export type CompiledExperiment = {
   readonly layer: {
     readonly name: string;
     readonly slots: readonly (readonly [number, number])[];
+    /** One string for all experiments of the layer. */
+    readonly salt: string;
   } | null;
   readonly eligibility: CompiledExpression | null;
   /** Half-open bucket ranges; disjoint. */

@@ -12,26 +12,41 @@ export function policyWarnings(policy: Policy): readonly PolicyIssue[] {
  * same units in the same arms (measured: phi up to 1.0). One layer keeps them apart.
  */
 function correlatedExperiments({ experiments }: Policy): PolicyIssue[] {
+  const byUnit = new Map<string, Correlated>();
   return experiments.flatMap((experiment, at) => {
-    const other = experiments.slice(0, at).find((one) => correlates(one, experiment));
+    if (experiment.hash !== "fnv1a32-mod") return [];
+    const { unit } = experiment;
+    const before = byUnit.get(unit);
+    byUnit.set(unit, withExperiment(before, experiment));
+    const other = [before?.first, before?.elsewhere].find(
+      (one) => one !== undefined && sharesUnits(one, experiment),
+    );
     return other === undefined
       ? []
       : [
           {
             path: ["experiments", at, "hash"],
-            message: `fnv1a32-mod correlates ${JSON.stringify(experiment.name)} with ${JSON.stringify(other.name)} on unit ${JSON.stringify(experiment.unit)}: use fnv1a32-fmix, or put both in one layer`,
+            message: `fnv1a32-mod correlates ${JSON.stringify(experiment.name)} with ${JSON.stringify(other.name)} on unit ${JSON.stringify(unit)}: use fnv1a32-fmix, or put both in one layer`,
           },
         ];
   });
 }
 
-function correlates(left: Experiment, right: Experiment): boolean {
-  return (
-    left.hash === "fnv1a32-mod" &&
-    right.hash === "fnv1a32-mod" &&
-    left.unit === right.unit &&
-    (left.layer === undefined || left.layer.name !== right.layer?.name)
-  );
+/** The first experiment on a unit, and the first that no layer keeps apart from it. */
+type Correlated = { readonly first: Experiment; readonly elsewhere: Experiment | undefined };
+
+function withExperiment(before: Correlated | undefined, experiment: Experiment): Correlated {
+  if (before === undefined) return { first: experiment, elsewhere: undefined };
+  const { first, elsewhere } = before;
+  return {
+    first,
+    elsewhere: elsewhere ?? (sharesUnits(first, experiment) ? experiment : undefined),
+  };
+}
+
+/** Only one layer keeps two experiments from sharing a unit. */
+function sharesUnits(left: Experiment, right: Experiment): boolean {
+  return left.layer === undefined || left.layer.name !== right.layer?.name;
 }
 
 function versionsWithoutRegion({ models, residency }: Policy): PolicyIssue[] {

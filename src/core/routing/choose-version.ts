@@ -8,10 +8,17 @@ export type VersionChoice =
 
 /**
  * The version that serves: the wanted one, unless residency forbids it or it is unhealthy.
- * Residency is law and may refuse the request; health is advice, and when nothing allowed is
- * healthy the wanted version stays, since a failing answer tells more than a refusal.
  *
- * @param regions    sets of allowed regions, all of which must hold; empty: anywhere
+ * Health is advice: an unhealthy version gives way to the fallback, then to the default, if one of
+ * them is allowed and healthy. Else it stays, since a failing answer tells more than a refusal; no
+ * third version is tried, which nobody named to stand in.
+ *
+ * Residency is law: for a forbidden version the fallback, the default and then every other version
+ * are tried; the first allowed and healthy one serves, else the first allowed one, however
+ * unhealthy. Only when none is allowed is the request refused.
+ *
+ * @param regions    the allowed regions of each rule that applies, all of which must hold; empty:
+ *                   anywhere. A rule whose expression fails does not apply.
  * @param unhealthy  `<model>/<version>` keys
  */
 export function chooseVersion(

@@ -42,7 +42,7 @@ export function decide(
   const model = matchModel(policy.modelIndex, facts.host, facts.path);
   note({ step: "model", result: model?.name ?? null });
   if (model === undefined) return null;
-  const reading = readingOf(policy, facts, note);
+  const reading = readingOf(policy, model, facts, note);
   const override = overrideOf(policy, facts, nowMs);
   note({ step: "override", result: noted(override) });
   const assigned = assignArms(model, {
@@ -102,6 +102,7 @@ const ignore = () => undefined;
 
 function readingOf(
   policy: CompiledPolicy,
+  model: CompiledModel,
   facts: RequestFacts,
   note: (step: Step) => void,
 ): Reading {
@@ -119,7 +120,7 @@ function readingOf(
   const evaluate = (expression: CompiledExpression): CelVerdict => {
     context ??= celContextOf(
       facts,
-      policy.headersRead,
+      model.headersInExpressions,
       policy.attributes,
       [...policy.units.keys()].map((name) => [name, unit(name)] as const),
     );
@@ -149,9 +150,7 @@ function overrideOf(policy: CompiledPolicy, facts: RequestFacts, nowMs: number):
 /** A misspelt arm must not silently test the default. */
 function knowsEveryArm(policy: CompiledPolicy, arms: ReadonlyMap<string, string>): boolean {
   return [...arms].every(([name, arm]) =>
-    policy.source.experiments.some(
-      (experiment) => experiment.name === name && experiment.arms.some((one) => one.name === arm),
-    ),
+    policy.experiments.get(name)?.arms.some((one) => one.name === arm),
   );
 }
 

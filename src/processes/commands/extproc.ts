@@ -3,6 +3,7 @@ import type { LogLevel } from "../../adapters/system/logger.js";
 import { runExtProc } from "../ext-proc.js";
 import {
   addressOption,
+  hostPortOrSocket,
   logDirectoryOption,
   logLevelOption,
   ratio,
@@ -49,7 +50,7 @@ const addresses = () => [
     "where Envoy connects; unix:/PATH works too",
     "127.0.0.1:9002",
     "WEIR_GRPC_ADDRESS",
-  ),
+  ).argParser(hostPortOrSocket),
   addressOption(
     "--admin-address",
     "probes, metrics, /policy and /explain",

@@ -25,7 +25,7 @@ export function overrideCommand(): Command {
     .addOption(policyOption())
     .addOption(overrideKeyOption().makeOptionMandatory())
     .addOption(new Option("--override <experiment=arm>", "arms to force").makeOptionMandatory())
-    .option("--ttl <duration>", "how long the token is valid, at most 744h", "1h")
+    .option("--ttl <duration>", "how long the token is valid, from 1s to 744h", "1h")
     .option("--json", "print a JSON object of headers")
     .action(mintOverride);
   return new Command("override").description("QA overrides.").addCommand(mint);
@@ -51,21 +51,28 @@ async function mintOverride(options: Options): Promise<void> {
       );
     }
   }
-  const ttl = Duration.safeParse(options.ttl);
-  if (!ttl.success)
-    throw bad(`--ttl: ${ttl.error.issues.map(({ message }) => message).join("; ")}`);
+  const ttlMs = ttlMsOf(options.ttl);
   const token = mintOverrideToken({
     policyName: policy.name,
     keyName,
     key,
     override: options.override,
-    expiresAtMs: systemClock.nowMs() + ttl.data,
+    // Tokens count in seconds; rounded up, one lives at least as long as was asked for.
+    expiresAtMs: Math.ceil((systemClock.nowMs() + ttlMs) / 1000) * 1000,
   });
   const headers = { [overrides.header]: options.override, [HEADER.overrideToken]: token };
   const lines = options.json
     ? [JSON.stringify(headers)]
     : Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
   process.stdout.write(`${lines.join("\n")}\n`);
+}
+
+function ttlMsOf(text: string): number {
+  const ttl = Duration.safeParse(text);
+  if (!ttl.success)
+    throw bad(`--ttl: ${ttl.error.issues.map(({ message }) => message).join("; ")}`);
+  if (ttl.data >= 1000) return ttl.data;
+  throw bad(`--ttl ${text}: a token's time is counted in seconds: give at least 1s`);
 }
 
 const bad = (message: string) => new ExitError(EXIT.badConfiguration, message);

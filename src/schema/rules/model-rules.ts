@@ -1,26 +1,53 @@
 import type { Model } from "../model.js";
-import type { PolicyParts } from "../policy-parts.js";
+import type { Item, PolicyParts } from "../policy-parts.js";
 import { issue, listed, quoted } from "./issue.js";
 import type { Issues } from "./issue.js";
+import { modelsByMatch } from "./models-by-match.js";
 
-/** Of two models with the same prefix the first in the file serves. */
-function hides(first: Model, second: Model): boolean {
-  return (
-    first.match.pathPrefix === second.match.pathPrefix &&
-    second.match.hosts.every((host) => first.match.hosts.some((pattern) => covers(pattern, host)))
-  );
+export function modelRules({ models }: PolicyParts): Issues {
+  const { hiding, sharing } = modelsByMatch(models.map(({ value }) => value));
+  return models.flatMap((model, at) => {
+    const same = sharing(at);
+    const hidden = same === undefined ? hiding(at) : undefined;
+    const { name } = model.value;
+    return [
+      ...versionRules(model),
+      ...(hidden === undefined
+        ? []
+        : [
+            issue(
+              model,
+              ["match"],
+              `model ${quoted(name)} never matches: ${quoted(hidden.name)} has the same pathPrefix, wider hosts, and comes first; move it below`,
+            ),
+          ]),
+      ...(same === undefined
+        ? []
+        : [
+            issue(
+              model,
+              ["match"],
+              `models ${quoted(same.name)} and ${quoted(name)} match the same host and pathPrefix: a request can have one model`,
+            ),
+          ]),
+    ];
+  });
 }
 
-function covers(pattern: string, host: string): boolean {
-  if (pattern === "*" || pattern === host) return true;
-  return pattern.startsWith("*.") && host.replace(/^\*/, "").endsWith(pattern.slice(1));
-}
-
-export function modelRules(model: PolicyParts["models"][number], parts: PolicyParts): Issues {
+/** Versions have unique names, and those that serve by default are among them. */
+function versionRules(model: Item<Model>): Issues {
   const { value } = model;
-  const names = value.versions.map(({ name }) => name);
+  const names = new Set<string>();
+  const twice = value.versions.flatMap(({ name }, at) => {
+    if (!names.has(name)) {
+      names.add(name);
+      return [];
+    }
+    const message = `version ${quoted(name)} is there twice: rename or remove one`;
+    return [issue(model, ["versions", at, "name"], message)];
+  });
   const known = (path: "default" | "fallback", name: string | undefined) =>
-    name === undefined || names.includes(name)
+    name === undefined || names.has(name)
       ? []
       : [
           issue(
@@ -29,47 +56,5 @@ export function modelRules(model: PolicyParts["models"][number], parts: PolicyPa
             `unknown version ${quoted(name)}: it must be one of ${listed(names)}`,
           ),
         ];
-  const twice = names.flatMap((name, at) =>
-    names.indexOf(name) < at
-      ? [
-          issue(
-            model,
-            ["versions", at, "name"],
-            `version ${quoted(name)} is there twice: rename or remove one`,
-          ),
-        ]
-      : [],
-  );
-  const hiding = parts.models
-    .slice(0, parts.models.indexOf(model))
-    .find(({ value: other }) => hides(other, value));
-  const same = parts.models.find(
-    ({ value: other }) =>
-      other.name < value.name &&
-      other.match.pathPrefix === value.match.pathPrefix &&
-      other.match.hosts.some((host) => value.match.hosts.includes(host)),
-  );
-  return [
-    ...known("default", value.default),
-    ...known("fallback", value.fallback),
-    ...twice,
-    ...(hiding === undefined || same !== undefined
-      ? []
-      : [
-          issue(
-            model,
-            ["match"],
-            `model ${quoted(value.name)} never matches: ${quoted(hiding.value.name)} has the same pathPrefix, wider hosts, and comes first; move it below`,
-          ),
-        ]),
-    ...(same === undefined
-      ? []
-      : [
-          issue(
-            model,
-            ["match"],
-            `models ${quoted(same.value.name)} and ${quoted(value.name)} match the same host and pathPrefix: a request can have one model`,
-          ),
-        ]),
-  ];
+  return [...known("default", value.default), ...known("fallback", value.fallback), ...twice];
 }

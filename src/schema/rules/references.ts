@@ -2,19 +2,22 @@ import type { PolicyParts, Item } from "../policy-parts.js";
 import { issue, listed, quoted } from "./issue.js";
 import type { Issues } from "./issue.js";
 
+type Path = readonly (string | number)[];
+
 export function uniqueNames(parts: PolicyParts): Issues {
   const lists = ["models", "layers", "holdouts", "experiments", "shadows", "limits"] as const;
   return lists.flatMap((list) => {
+    const seen = new Set<string>();
     const items: readonly Item<{ readonly name: string }>[] = parts[list];
-    return items
-      .filter(({ value }, at) => items.findIndex((other) => other.value.name === value.name) < at)
-      .map((item) =>
-        issue(
-          item,
-          ["name"],
-          `${list} has another ${quoted(item.value.name)}: names must be unique, rename one`,
-        ),
-      );
+    return items.flatMap((item) => {
+      const { name } = item.value;
+      if (!seen.has(name)) {
+        seen.add(name);
+        return [];
+      }
+      const message = `${list} has another ${quoted(name)}: names must be unique, rename one`;
+      return [issue(item, ["name"], message)];
+    });
   });
 }
 
@@ -31,7 +34,7 @@ export function references(parts: PolicyParts): Issues {
             `unknown unit ${quoted(item.value.unit)}: declare it under units (there: ${listed(parts.units)})`,
           ),
         ];
-  const model = (item: Item<unknown>, path: readonly (string | number)[], name: string) =>
+  const model = (item: Item<unknown>, path: Path, name: string) =>
     models.has(name)
       ? []
       : [
@@ -41,25 +44,7 @@ export function references(parts: PolicyParts): Issues {
             `unknown model ${quoted(name)}: declare it under models (there: ${listed(models)})`,
           ),
         ];
-  const version = (
-    item: Item<unknown>,
-    path: readonly (string | number)[],
-    of: string,
-    name: string | undefined,
-  ) => {
-    const versions = parts.models
-      .find(({ value }) => value.name === of)
-      ?.value.versions.map((one) => one.name);
-    return name === undefined || versions === undefined || versions.includes(name)
-      ? []
-      : [
-          issue(
-            item,
-            path,
-            `unknown version ${quoted(name)} of model ${quoted(of)}: declare it under its versions (there: ${listed(versions)})`,
-          ),
-        ];
-  };
+  const version = versionReferences(parts);
   return [
     ...[...parts.layers, ...parts.holdouts, ...parts.experiments, ...parts.shadows].flatMap(unit),
     ...[...parts.holdouts, ...parts.limits].flatMap((item) =>
@@ -77,4 +62,25 @@ export function references(parts: PolicyParts): Issues {
       version(item, ["version"], item.value.model, item.value.version),
     ),
   ];
+}
+
+function versionReferences({ models }: PolicyParts) {
+  const versionsOf = new Map<string, ReadonlySet<string>>();
+  for (const { value } of models) {
+    if (!versionsOf.has(value.name)) {
+      versionsOf.set(value.name, new Set(value.versions.map(({ name }) => name)));
+    }
+  }
+  return (item: Item<unknown>, path: Path, model: string, name: string | undefined): Issues => {
+    const versions = versionsOf.get(model);
+    return name === undefined || versions === undefined || versions.has(name)
+      ? []
+      : [
+          issue(
+            item,
+            path,
+            `unknown version ${quoted(name)} of model ${quoted(model)}: declare it under its versions (there: ${listed(versions)})`,
+          ),
+        ];
+  };
 }

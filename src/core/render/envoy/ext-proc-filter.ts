@@ -83,6 +83,19 @@ function grpcService(): Tree {
       {
         retry_on: "connect-failure,refused-stream,reset-before-request,unavailable",
         num_retries: 2,
+        retry_host_predicate: why(
+          "A dead replica has no streams, so least-request would choose it again.",
+          [
+            {
+              name: "envoy.retry_host_predicates.previous_hosts",
+              typed_config: typed(
+                "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
+                {},
+              ),
+            },
+          ],
+        ),
+        host_selection_retry_max_attempts: 8,
         retry_back_off: why("The default 25ms would eat the message timeout.", {
           base_interval: "0.001s",
           max_interval: "0.005s",

@@ -114,8 +114,10 @@ test("an empty segment has no lines", async () => {
   expect(await read(written("a.jsonl", ""))).toEqual([]);
 });
 
-test("a path that is not there is an error that names it", async () => {
-  await expect(read(join(root, "missing"))).rejects.toThrow(join(root, "missing"));
+test("a path that is not there is an error that names it, and why", async () => {
+  const missing = join(root, "missing");
+  const message = `log ${JSON.stringify(missing)} cannot be read: ENOENT`;
+  await expect(read(missing)).rejects.toThrow(message);
 });
 
 test("a file without lines is refused before it fills the memory", async () => {

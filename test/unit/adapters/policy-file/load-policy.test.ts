@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -162,11 +162,20 @@ describe("a file that is no policy", () => {
     expect((await loadPolicy(file)).kind).toBe("refused");
   });
 
-  test("too large", () => {
-    const text = `# ${" ".repeat(16 * 1024 * 1024)}`;
-    expect(mistakesIn(text)).toEqual([
-      "p.yaml: 16777218 characters, over the limit of 16777216: split or shorten it",
-    ]);
+  test("too large: it is not read", async () => {
+    const file = await write("large.yaml", "");
+    await truncate(file, 2 ** 40);
+    expect(await loadPolicy(file)).toEqual({
+      kind: "refused",
+      mistakes: [`${file}: 1099511627776 bytes are over the limit of 8388608: shorten it`],
+    });
+  });
+
+  test("a device without an end: no more is read than a policy can have", async () => {
+    expect(await loadPolicy("/dev/zero")).toEqual({
+      kind: "refused",
+      mistakes: ["/dev/zero: 8388609 bytes are over the limit of 8388608: shorten it"],
+    });
   });
 
   test("absent", async () => {

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rename, rm, symlink, unlink, writeFile } from "node:fs/
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { loadPolicy } from "../../../../src/adapters/policy-file/load-policy.js";
 import { watchPolicy } from "../../../../src/adapters/policy-file/watch-policy.js";
 import type { WatchedPolicy } from "../../../../src/adapters/policy-file/watch-policy.js";
 import { POLICY_TEXT, policyText } from "../../../support/policy-text.js";
@@ -28,7 +29,7 @@ afterEach(async () => {
 async function watch(): Promise<WatchedPolicy> {
   const started = await watchPolicy(
     file,
-    new Map(),
+    loadPolicy,
     { onLoaded: () => events.loaded++, onRefused: (mistakes) => events.refused.push(mistakes) },
     INTERVAL_MS,
   );
@@ -42,7 +43,7 @@ const eventually = (check: () => void) => vi.waitFor(check, { timeout: 10_000, i
 test("a bad file at the start is refused, with its mistakes", async () => {
   await writeFile(file, policyText("default: v1", "default: v9"));
   const none = { onLoaded: () => undefined, onRefused: () => undefined };
-  expect(await watchPolicy(file, new Map(), none)).toEqual({
+  expect(await watchPolicy(file, loadPolicy, none)).toEqual({
     mistakes: [`${file}:16:5 models[0].default: unknown version "v9": it must be one of v1, v2`],
   });
 });
@@ -117,7 +118,7 @@ test("after close nothing is reported, whatever happens to the file", async () =
   // Another watcher of the same file shows that time enough has gone by.
   const other = await watchPolicy(
     file,
-    new Map(),
+    loadPolicy,
     { onLoaded: () => undefined, onRefused: () => undefined },
     INTERVAL_MS,
   );

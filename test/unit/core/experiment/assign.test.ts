@@ -1,8 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { HASHES } from "../../../../src/schema/experiment.js";
+import { armRanges, HASHES } from "../../../../src/schema/experiment.js";
+import { bucketOf, drawBucket } from "../../../../src/core/experiment/bucket.js";
+import type { CompiledPolicy } from "../../../../src/core/policy/compiled-policy.js";
 import { decide } from "../../../../src/core/routing/decide.js";
-import { aPolicy, anExperiment, aRequest } from "../../../support/policy-builder.js";
+import { aModel, aPolicy, anExperiment, aRequest } from "../../../support/policy-builder.js";
 import type { ExperimentInput, PolicyInput } from "../../../support/policy-builder.js";
 
 const users = (count: number) => Array.from({ length: count }, (_, at) => `u${at}`);
@@ -224,4 +226,88 @@ describe("the stages of an experiment", () => {
     const policy = aPolicy({ experiments });
     for (const user of users(50)) expect(arms(policy, user)[1]!.reason).toBe("versionTaken");
   });
+});
+
+/** One experiment after the other, each drawn afresh from the document: what the reference says. */
+function armsOneByOne(policy: CompiledPolicy, name: string, user: string) {
+  const held = policy.source.holdouts.find(
+    ({ name: holdout, share, models }) =>
+      (models?.includes(name) ?? true) && bucketOf(user, `holdout:${holdout}`) < share,
+  );
+  let versionTaken = false;
+  return policy.source.experiments
+    .filter(({ model }) => model === name)
+    .map((experiment) => {
+      const { arms, hash, layer, seed = experiment.name } = experiment;
+      if (held !== undefined) return { arm: null, reason: "holdout" };
+      if (layer !== undefined) {
+        const slot = bucketOf(user, `layer:${layer.name}`);
+        if (!layer.slots.some(([from, to]) => slot >= from && slot < to)) {
+          return { arm: null, reason: "notInLayerSlot" };
+        }
+      }
+      const choosesVersion = arms.some(({ version }) => version !== undefined);
+      if (choosesVersion && versionTaken) return { arm: null, reason: "versionTaken" };
+      const total = arms.reduce((sum, { share }) => sum + share, 0);
+      const bucket = total === 0 ? -1 : drawBucket(hash, user, seed, total);
+      const arm = armRanges(experiment).find(({ from, to }) => bucket >= from && bucket < to);
+      if (choosesVersion && arm !== undefined) versionTaken = true;
+      return { arm: arm?.name ?? null, reason: arm === undefined ? "outsideShare" : "assigned" };
+    });
+}
+
+test("law: whatever is indexed and drawn once, the arms are those of the plain definition", () => {
+  const MODELS = ["a", "b", "c"];
+  const models = MODELS.map((name) => aModel({ name, match: { pathPrefix: `/${name}` } }));
+  const layers = ["l0", "l1"].map((name) => ({ name, unit: "user" }));
+  const experiment = fc.record({
+    model: fc.constantFrom(...MODELS),
+    hash: fc.constantFrom(...HASHES),
+    layer: fc.constantFrom("l0", "l1", undefined),
+    arms: fc.array(
+      fc.record({ share: fc.integer({ min: 0, max: 2500 }), version: fc.constantFrom("v2", null) }),
+      { minLength: 1, maxLength: 4 },
+    ),
+  });
+  const holdout = fc.record({
+    share: fc.constantFrom(0, 1000),
+    models: fc.option(fc.uniqueArray(fc.constantFrom(...MODELS), { minLength: 1 })),
+  });
+  fc.assert(
+    fc.property(
+      fc.array(experiment, { maxLength: 8 }),
+      fc.array(holdout, { maxLength: 3 }),
+      (drawn, held) => {
+        const policy = aPolicy({
+          ...{ models, layers },
+          holdouts: held.map(({ share, models: named }, at) => ({
+            ...{ name: `h${at}`, unit: "user", share },
+            ...(named === null ? {} : { models: named }),
+          })),
+          experiments: drawn.map(({ layer, arms: shares, ...rest }, at) =>
+            anExperiment({
+              ...rest,
+              name: `e${at}`,
+              ...(layer === undefined
+                ? {}
+                : { layer: { name: layer, slots: [[at * 1000, at * 1000 + 700]] } }),
+              arms: shares.map(({ share, version }, index) => ({
+                ...{ name: `arm${index}`, share },
+                ...(version === null ? {} : { version }),
+              })),
+            }),
+          ),
+        });
+        for (const name of MODELS) {
+          for (const user of users(20)) {
+            const decided = decide(policy, aRequest({ user, path: `/${name}` }), 0)!.arms;
+            expect(decided.map(({ arm, reason }) => ({ arm, reason }))).toEqual(
+              armsOneByOne(policy, name, user),
+            );
+          }
+        }
+      },
+    ),
+    { numRuns: 100 },
+  );
 });

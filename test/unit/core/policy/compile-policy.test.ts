@@ -150,6 +150,46 @@ describe("compiling", () => {
     expect(names("n")).toEqual({ holdouts: ["all", "one"], limits: ["all"] });
   });
 
+  test("limits keep the order of the file, whichever name models and however often", () => {
+    const models = [aModel(), aModel({ name: "n", match: { pathPrefix: "/n" } })];
+    const limits = [
+      aLimit({ name: "first", models: ["m", "n", "m"] }),
+      aLimit({ name: "second" }),
+      aLimit({ name: "third", models: ["m"] }),
+    ];
+    const compiled = aPolicy({ models, limits }).models;
+    const names = (model: string) => compiled.get(model)?.limits.map(({ name }) => name);
+    expect(names("m")).toEqual(["first", "second", "third"]);
+    expect(names("n")).toEqual(["first", "second"]);
+  });
+
+  test("an expression sees the headers that it names, whatever other models' expressions name", () => {
+    const models = [aModel(), aModel({ name: "n", match: { pathPrefix: "/n" } })];
+    const compiled = aPolicy({
+      models,
+      experiments: [
+        anExperiment({ eligibility: 'request.headers["x-el"] == "1"' }),
+        anExperiment({ name: "f", model: "n", eligibility: '"x-other" in request.headers' }),
+      ],
+      residency: [{ when: "has(request.headers.region)", versionsIn: ["eu"] }],
+      limits: [aLimit({ when: '"x-li" in request.headers' })],
+    }).models;
+    const headers = (model: string) => compiled.get(model)?.headersInExpressions.toSorted();
+    expect(headers("m")).toEqual(["region", "x-el", "x-li"]);
+    expect(headers("n")).toEqual(["region", "x-li", "x-other"]);
+  });
+
+  test("a mistake in one text that two experiments share is reported for both", () => {
+    const experiments = ["e", "f"].map((name) => anExperiment({ name, eligibility: "1" }));
+    const validated = validatePolicy(aPolicyDocument({ experiments }));
+    if (validated.kind === "invalid") throw new Error("invalid");
+    const compiled = compilePolicy(validated.policy);
+    expect("issues" in compiled ? compiled.issues.map(({ path }) => path) : []).toEqual([
+      ["experiments", 0, "eligibility"],
+      ["experiments", 1, "eligibility"],
+    ]);
+  });
+
   test("a mistake in the CEL of a limit is reported once, though every model has the limit", () => {
     const models = [aModel(), aModel({ name: "n", match: { pathPrefix: "/n" } })];
     const validated = validatePolicy(

@@ -43,6 +43,24 @@ test.each<Mistake>([
       "p.yaml:15:11 models[0].versions[1].name: version 2.5 must be a word or a whole number: put it in quotes",
     ],
   },
+  ...[
+    { written: "2.0", read: "2" },
+    { written: "010", read: "10" },
+    { written: "0o10", read: "8" },
+    { written: "1e3", read: "1000" },
+    { written: "+1", read: "1" },
+  ].map(({ written, read }) => ({
+    name: `the version ${written} without quotes`,
+    from: "name: v2, region",
+    to: `name: ${written}, region`,
+    says: [
+      `p.yaml:15:11 models[0].versions[1].name: version ${written} is read as the number ${read}: put it in quotes, "${written}"`,
+      ...[
+        'p.yaml:28:28 experiments[0].arms[1].version: unknown version "v2"',
+        'p.yaml:30:26 shadows[0].version: unknown version "v2"',
+      ].map((place) => `${place} of model "m": declare it under its versions (there: ${read}, v1)`),
+    ],
+  })),
   {
     name: "a version in upper case",
     from: "name: v2, region",
