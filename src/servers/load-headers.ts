@@ -1,4 +1,4 @@
-import type { Load } from "../core/serving/load-meter.js";
+import type { LoadNow } from "../app/metered-load.js";
 import { loadReport } from "../core/serving/orca.js";
 
 export const LOAD_FORMAT_HEADER = "endpoint-load-metrics-format";
@@ -6,7 +6,7 @@ export const LOAD_FORMAT_HEADER = "endpoint-load-metrics-format";
 /** The header that carries the load report in the form asked for, if it was asked for. */
 export function loadHeader(
   format: string | undefined,
-  loadNow: () => Load,
+  loadNow: LoadNow,
 ): { readonly name: string; readonly value: string | Buffer } | undefined {
   if (format === undefined) return undefined;
   const report = loadReport(format, loadNow());

@@ -1,4 +1,4 @@
-import { Client, credentials, Metadata } from "@grpc/grpc-js";
+import { Client, credentials, Metadata, status } from "@grpc/grpc-js";
 import type { ServiceError as GrpcError } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
 import type { MessageTypeDefinition } from "@grpc/proto-loader";
@@ -17,7 +17,7 @@ export function message(name: string): MessageTypeDefinition<Json, Json> {
 
 export type Answer = {
   /** 0: OK. */
-  readonly code: number;
+  readonly code: status;
   readonly details: string;
   readonly reply: Json;
   readonly trailers: Metadata;
@@ -63,7 +63,7 @@ export function inferenceGrpcClient(address: string): InferenceGrpcClient {
           deadlineOf(options),
           (error: GrpcError | null, reply?: Buffer) => {
             outcome = {
-              code: error?.code ?? 0,
+              code: error?.code ?? status.OK,
               details: error?.details ?? "",
               reply: reply === undefined ? {} : message(`${method}Response`).deserialize(reply),
             };
@@ -75,7 +75,10 @@ export function inferenceGrpcClient(address: string): InferenceGrpcClient {
         call.on("status", ({ metadata }) => {
           // The callback comes before or after, but in the same turn.
           setImmediate(() => {
-            resolve({ ...(outcome ?? { code: -1, details: "", reply: {} }), trailers: metadata });
+            resolve({
+              ...(outcome ?? { code: status.UNKNOWN, details: "", reply: {} }),
+              trailers: metadata,
+            });
           });
         });
       }),

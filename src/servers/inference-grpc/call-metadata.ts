@@ -3,7 +3,7 @@ import type { Deadline } from "@grpc/grpc-js";
 import { meshFactsOf } from "../../app/call-facts.js";
 import type { MeshFacts } from "../../app/call-facts.js";
 import type { Clock } from "../../app/ports.js";
-import type { Load } from "../../core/serving/load-meter.js";
+import type { LoadNow } from "../../app/metered-load.js";
 import { LOAD_FORMAT_HEADER, loadHeader } from "../load-headers.js";
 
 /** What a call says beside its messages, and when it must be over. */
@@ -29,7 +29,7 @@ function textOf(metadata: Metadata, name: string): string | undefined {
 /** The trailers, with the load report where the call asks for it. */
 export function withLoad(
   asked: Metadata,
-  loadNow: () => Load,
+  loadNow: LoadNow,
   trailers?: Metadata,
 ): Metadata | undefined {
   const header = loadHeader(textOf(asked, LOAD_FORMAT_HEADER), loadNow);

@@ -3,7 +3,7 @@ import type { MessageTypeDefinition } from "@grpc/proto-loader";
 import type { Logger } from "pino";
 import { ServiceError } from "../../core/error.js";
 import type { ByteBudget } from "../../core/serving/byte-budget.js";
-import type { Load } from "../../core/serving/load-meter.js";
+import type { LoadNow } from "../../app/metered-load.js";
 import type { ModelConfigRequest__Output as ModelConfigRequest } from "../../gen/inference/ModelConfigRequest.js";
 import type { ModelMetadataRequest__Output as ModelMetadataRequest } from "../../gen/inference/ModelMetadataRequest.js";
 import type { ModelReadyRequest__Output as ModelReadyRequest } from "../../gen/inference/ModelReadyRequest.js";
@@ -19,7 +19,7 @@ export type CallParts = {
   readonly logger: Logger;
   /** Bytes of messages that the process may hold. */
   readonly budget: ByteBudget;
-  readonly loadNow: () => Load;
+  readonly loadNow: LoadNow;
 };
 
 export type BytesCall = ServerUnaryCall<Buffer, Buffer>;

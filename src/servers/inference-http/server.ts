@@ -9,7 +9,7 @@ import type { Clock } from "../../app/ports.js";
 import { ServiceError } from "../../core/error.js";
 import { parseHostPort } from "../../core/host-port.js";
 import type { ByteBudget } from "../../core/serving/byte-budget.js";
-import type { Load } from "../../core/serving/load-meter.js";
+import type { LoadNow } from "../../app/metered-load.js";
 import type { ServingStatistics } from "../../core/serving/statistics.js";
 import { LOAD_FORMAT_HEADER, loadHeader } from "../load-headers.js";
 import { answerClientError, answerError } from "./errors.js";
@@ -32,7 +32,7 @@ export type InferenceHttpOptions = BodyLimits & {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly serverVersion: string;
-  readonly loadNow: () => Load;
+  readonly loadNow: LoadNow;
   /** Bytes of bodies that the process may hold. */
   readonly budget: ByteBudget;
   /** For a request to arrive whole. */

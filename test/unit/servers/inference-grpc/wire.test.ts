@@ -30,7 +30,7 @@ const parameters = fc.dictionary(
 const valuesOf = (of: Readonly<Record<string, Readonly<Record<string, unknown>>>>) =>
   Object.fromEntries(
     Object.entries(of).map(([name, value]) => {
-      const [[kind = "", inner] = []] = Object.entries(value);
+      const [kind, inner] = Object.entries(value)[0] ?? [""];
       return [name, /int64/.test(kind) ? Number(inner) : inner];
     }),
   );
