@@ -49,8 +49,13 @@ class RequestDecoder {
   request(bytes: Buffer): WireRequest {
     const reader = new WireReader(bytes);
     const request: WireRequest = {
-      ...{ model: "", version: "", id: "", parameters: new Map() },
-      ...{ inputs: [], outputs: [], raw: [] },
+      model: "",
+      version: "",
+      id: "",
+      parameters: new Map(),
+      inputs: [],
+      outputs: [],
+      raw: [],
     };
     while (reader.next()) {
       if (reader.tag === tagOf(1, LENGTH)) request.model = reader.string();
@@ -69,7 +74,11 @@ class RequestDecoder {
     this.#count();
     const reader = new WireReader(bytes);
     const input: WireInput = {
-      ...{ name: "", datatype: "", shape: [], parameters: new Map(), contents: [] },
+      name: "",
+      datatype: "",
+      shape: [],
+      parameters: new Map(),
+      contents: [],
     };
     while (reader.next()) {
       if (reader.tag === tagOf(1, LENGTH)) input.name = reader.string();
