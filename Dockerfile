@@ -27,18 +27,19 @@ WORKDIR /weir
 ENV NODE_ENV=production \
     WEIR_GRPC_ADDRESS=0.0.0.0:9002 \
     WEIR_HTTP_ADDRESS=0.0.0.0:8080 \
+    WEIR_INFERENCE_GRPC_ADDRESS=0.0.0.0:8081 \
     WEIR_ADMIN_ADDRESS=0.0.0.0:9102
 COPY --from=packages /weir/node_modules node_modules
 COPY --from=build /weir/dist dist
 COPY package.json LICENSE ./
-# Loaded when extproc starts.
+# Loaded when either program starts.
 COPY proto proto
 # The manifest and the pipeline of the demo's model; weights come from elsewhere.
 COPY models models
 # Numeric, so that Kubernetes can verify runAsNonRoot.
 USER 1000:1000
-# gRPC, OIP over HTTP, admin
-EXPOSE 9002 8080 9102
+# ext_proc, OIP over HTTP and gRPC, admin
+EXPOSE 9002 8080 8081 9102
 # node is process 1: it gets SIGTERM itself, and drains.
 ENTRYPOINT ["node", "dist/processes/cli.js"]
 CMD ["--help"]

@@ -96,7 +96,8 @@ async function startPods(stage: Stage, control: string, treatment: string) {
   const start = async (name: (typeof POD_NAMES)[number], repository: string) => {
     const ready = await startWeir(stage, [
       ...["serve", "-r", repository, "--drain-ms", "0", "--log-level", "warn"],
-      ...["--http-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"],
+      ...["--http-address", "127.0.0.1:0", "--grpc-address", "127.0.0.1:0"],
+      ...["--admin-address", "127.0.0.1:0"],
       ...["--log-dir", join(stage.folder, "log", name), ...(name === "shadow" ? ["--shadow"] : [])],
     ]);
     return address(ready, "http");

@@ -1,4 +1,3 @@
-import { setLogger } from "@grpc/grpc-js";
 import closeWithGrace from "close-with-grace";
 import type { Logger } from "pino";
 import { Registry } from "prom-client";
@@ -23,6 +22,7 @@ import { policyRoutes } from "../servers/admin-http/policy-routes.js";
 import { serveAdmin } from "../servers/admin-http/server.js";
 import { serveExtProc, type TransportName } from "../servers/ext-proc/server.js";
 import { EXIT, ExitError } from "./exit.js";
+import { keepGrpcLinesAsJson } from "./grpc-lines.js";
 import { keysNotGiven } from "./policy-option.js";
 import { warmUp } from "./warm-up.js";
 import { openLimitStore, type RedisOptions } from "./limit-store.js";
@@ -167,14 +167,6 @@ async function tryWarmUp(
   } catch (err) {
     logger.warn({ err }, "warming up failed, the first requests will be slow");
   }
-}
-
-/** grpc-js writes plain lines to stderr, where ours are JSON; what fails it also throws. */
-function keepGrpcLinesAsJson(logger: Logger): void {
-  const line = (message: string) => {
-    logger.debug({ grpc: message }, "grpc-js says");
-  };
-  setLogger({ error: line, info: line, debug: line });
 }
 
 function openLog(directory: string, registry: Registry, logger: Logger): AssignmentLog {

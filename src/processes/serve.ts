@@ -15,6 +15,7 @@ import { exposeTritonMetrics } from "../adapters/prometheus/triton-metrics.js";
 import { systemClock } from "../adapters/system/clock.js";
 import { makeLogger, type LogLevel } from "../adapters/system/logger.js";
 import { makeInfer } from "../app/infer.js";
+import { meteredLoad } from "../app/metered-load.js";
 import type { Timer } from "../app/model-ports.js";
 import { ModelRepository } from "../app/model-repository.js";
 import type { ModelControl } from "../app/model-repository.js";
@@ -25,8 +26,11 @@ import { ByteBudget } from "../core/serving/byte-budget.js";
 import { ServingStatistics } from "../core/serving/statistics.js";
 import type { PredictionEvent } from "../schema/events.js";
 import { serveAdmin } from "../servers/admin-http/server.js";
+import { serveInferenceGrpc } from "../servers/inference-grpc/server.js";
+import type { InferenceGrpcOptions } from "../servers/inference-grpc/server.js";
 import { serveInferenceHttp } from "../servers/inference-http/server.js";
 import { wireStatusOf } from "../servers/wire-status.js";
+import { keepGrpcLinesAsJson } from "./grpc-lines.js";
 import { packageVersion } from "./version.js";
 
 export type ServeOptions = {
@@ -34,6 +38,7 @@ export type ServeOptions = {
   readonly repository: string;
   /** `HOST:PORT`; port 0 picks a free one. */
   readonly httpAddress: string;
+  readonly grpcAddress: string;
   readonly adminAddress: string;
   /** Every prediction of this process is one of a copy. */
   readonly shadow: boolean;
@@ -68,10 +73,12 @@ export async function serve(options: ServeOptions): Promise<void> {
   silenceRuntime();
   const { drainMs = DRAIN_MS } = options;
   const logger = makeLogger({ name: "weir-serve", level: options.logLevel });
+  keepGrpcLinesAsJson(logger);
   const registry = new Registry();
   exposeProcess(registry);
   const statistics = new ServingStatistics();
-  const metrics = recordedMetrics(statistics, prometheusServingMetrics(registry));
+  const recorded = recordedMetrics(statistics, prometheusServingMetrics(registry));
+  const { metrics, loadOf } = meteredLoad(systemClock, recorded);
   const publicKeys = await Promise.all(options.modelKeys.map(readPublicKey));
   const runtime = onnxModelRuntime({ timer: afterMs, logger, publicKeys });
   const { repository: root, modelControl: control } = options;
@@ -93,14 +100,12 @@ export async function serve(options: ServeOptions): Promise<void> {
       ...{ models, metrics, predictions, clock: systemClock, shadow: options.shadow },
       statusOf: (error) => wireStatusOf(error).http,
     });
-    const http = await serveInferenceHttp({
+    const servers = await startServers(options, {
       ...{ models, infer, repository, statistics, logger, clock: systemClock },
-      address: options.httpAddress,
       ...{ serverVersion: packageVersion(), budget: new ByteBudget(options.maxHeldBytes) },
-      ...{ maxBodyBytes: options.maxBodyBytes, maxJsonBytes: options.maxJsonBytes },
-      requestTimeoutMs: options.requestTimeoutMs,
+      ...{ maxBodyBytes: options.maxBodyBytes, loadNow: () => loadOf(models) },
     });
-    closers.unshift(() => http.close());
+    closers.unshift(() => servers.close());
     const ready = () => models.ready();
     const admin = await serveAdmin({ address: options.adminAddress, registry, ready, logger });
     closers.push(() => admin.close());
@@ -111,7 +116,7 @@ export async function serve(options: ServeOptions): Promise<void> {
       await sleep(drainMs);
       await closeInOrder(closers);
     });
-    const line = { ready: true, http: http.address, admin: admin.address };
+    const line = { ready: true, ...servers.addresses, admin: admin.address };
     process.stdout.write(`${JSON.stringify(line)}\n`);
   } catch (error) {
     watch?.close();
@@ -123,6 +128,27 @@ export async function serve(options: ServeOptions): Promise<void> {
 /** onnxruntime would report its use to its makers; a pod talks to nobody unless told to. */
 function silenceRuntime(): void {
   process.env["ORT_DISABLE_TELEMETRY"] ??= "1";
+}
+
+type Serving = Omit<InferenceGrpcOptions, "address">;
+
+/** Both wires, which close side by side. */
+async function startServers(options: ServeOptions, serving: Serving) {
+  const { httpAddress, grpcAddress, maxJsonBytes, requestTimeoutMs } = options;
+  const limits = { maxJsonBytes, requestTimeoutMs };
+  const http = await serveInferenceHttp({ ...serving, ...limits, address: httpAddress });
+  try {
+    const grpc = await serveInferenceGrpc({ ...serving, address: grpcAddress });
+    return {
+      addresses: { http: http.address, grpc: grpc.address },
+      close: async () => {
+        await Promise.all([http.close(), grpc.close()]);
+      },
+    };
+  } catch (error) {
+    await http.close();
+    throw error;
+  }
 }
 
 function followFiles(

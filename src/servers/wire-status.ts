@@ -2,7 +2,7 @@ import { status as grpcStatus } from "@grpc/grpc-js";
 import { ServiceError } from "../core/error.js";
 import type { ErrorCode } from "../core/error.js";
 
-export type WireStatus = { readonly grpc: number; readonly http: number };
+export type WireStatus = { readonly grpc: grpcStatus; readonly http: number };
 
 /** The one table from what went wrong to both wires. */
 const WIRE_STATUS = {

@@ -32,7 +32,16 @@ afterAll(async () => {
 /** Both programs, with addresses that can be had. */
 const PROGRAMS = [
   { program: "extproc", own: "--grpc-address", from: () => ["-p", policy] },
-  { program: "serve", own: "--http-address", from: () => ["-r", repository.root] },
+  {
+    program: "serve",
+    own: "--http-address",
+    from: () => ["-r", repository.root, "--grpc-address", FREE],
+  },
+  {
+    program: "serve",
+    own: "--grpc-address",
+    from: () => ["-r", repository.root, "--http-address", FREE],
+  },
 ] as const;
 
 describe.each(PROGRAMS)("weir $program", ({ program, own, from }) => {

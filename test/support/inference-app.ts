@@ -1,6 +1,7 @@
 import type { FastifyInstance, LightMyRequestResponse } from "fastify";
 import { pino } from "pino";
 import { makeInfer } from "../../src/app/infer.js";
+import { meteredLoad } from "../../src/app/metered-load.js";
 import { ModelRepository } from "../../src/app/model-repository.js";
 import { recordedMetrics } from "../../src/app/recorded-metrics.js";
 import { ServedModels } from "../../src/app/served-models.js";
@@ -57,11 +58,11 @@ export type InferenceApp = {
   ) => Promise<LightMyRequestResponse>;
 };
 
-/** The HTTP server, without a port, over models that answer what they get. */
-export function echoApp(over: Partial<BodyLimits> = {}): InferenceApp {
+/** What both servers serve: models that answer what they get. */
+export function echoServing() {
   const { clock, timer } = new FakeTime();
   const statistics = new ServingStatistics();
-  const metrics = recordedMetrics(statistics, noMetrics);
+  const { metrics, loadOf } = meteredLoad(clock, recordedMetrics(statistics, noMetrics));
   const models = new ServedModels(MODELS, { clock, timer, metrics });
   const logged: PredictionEvent[] = [];
   const predictions = {
@@ -73,22 +74,20 @@ export function echoApp(over: Partial<BodyLimits> = {}): InferenceApp {
     statusOf: (error) => wireStatusOf(error).http,
   });
   const logger = pino({ level: "silent" });
-  const limits = { maxBodyBytes: 8192, maxJsonBytes: 4096, requestTimeoutMs: 1000, ...over };
   const budget = new ByteBudget(10_000_000);
   const runtime = fakeRuntime(MODELS);
   const repository = new ModelRepository({ root: "", control: "explicit", runtime, models });
-  const wiring = {
-    models,
-    repository,
-    statistics,
-    infer,
-    clock,
-    logger,
-    serverVersion: "1.2.3",
-    budget,
-    ...limits,
-  };
-  const app = inferenceHttpApp(wiring);
+  const loadNow = () => loadOf(models);
+  const serving = { models, repository, statistics, infer, clock, logger, budget, loadNow };
+  return { ...serving, serverVersion: "1.2.3", logged };
+}
+
+/** The HTTP server, without a port. */
+export function echoApp(over: Partial<BodyLimits> = {}): InferenceApp {
+  const { logged, ...serving } = echoServing();
+  const { models, budget } = serving;
+  const limits = { maxBodyBytes: 8192, maxJsonBytes: 4096, requestTimeoutMs: 1000, ...over };
+  const app = inferenceHttpApp({ ...serving, ...limits });
   const post: InferenceApp["post"] = async (model, body, headers = JSON_BODY) => {
     const isText = typeof body === "string" || Buffer.isBuffer(body);
     const payload = isText ? body : JSON.stringify(body);

@@ -10,12 +10,14 @@ type StartOptions = {
   readonly repository: string;
   readonly logDirectory?: string;
   readonly drainMs?: number;
-  readonly env?: Readonly<Record<string, string>>;
   readonly flags?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
 };
 
 export type ServeProcess = {
   readonly url: string;
+  /** `HOST:PORT` */
+  readonly grpcAddress: string;
   readonly adminUrl: string;
   readonly child: ChildProcess;
   /** What it wrote to stderr so far: its log. */
@@ -29,7 +31,8 @@ export async function startServe(options: StartOptions): Promise<ServeProcess> {
   const { repository, logDirectory, drainMs = 0, flags = [] } = options;
   const args = [
     ...["serve", "-r", repository, "--drain-ms", String(drainMs)],
-    ...["--http-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"],
+    ...["--http-address", "127.0.0.1:0", "--grpc-address", "127.0.0.1:0"],
+    ...["--admin-address", "127.0.0.1:0"],
     ...flags,
     ...(logDirectory === undefined ? [] : ["--log-dir", logDirectory]),
   ];
@@ -43,10 +46,11 @@ export async function startServe(options: StartOptions): Promise<ServeProcess> {
   const firstLine = once(createInterface(child.stdout), "line") as Promise<[string]>;
   const line = await Promise.race([firstLine, exited.then(([code]) => code)]);
   if (!Array.isArray(line)) throw new Error(`serve ended with code ${String(line)}:\n${log}`);
-  const { http, admin } = JSON.parse(line[0]) as { readonly http: string; readonly admin: string };
+  const { http, grpc, admin } = JSON.parse(line[0]) as Readonly<Record<string, string>>;
   return {
-    url: `http://${http}`,
-    adminUrl: `http://${admin}`,
+    url: `http://${String(http)}`,
+    grpcAddress: String(grpc),
+    adminUrl: `http://${String(admin)}`,
     child,
     log: () => log,
     stop: async () => {

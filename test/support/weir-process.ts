@@ -61,8 +61,8 @@ export async function startWeir(
 }
 
 function defaultFlags(command: "extproc" | "serve"): readonly string[] {
-  const own = command === "extproc" ? "--grpc-address" : "--http-address";
-  return [own, "127.0.0.1:0", "--admin-address", "127.0.0.1:0"];
+  const own = command === "extproc" ? [] : ["--http-address", "127.0.0.1:0"];
+  return [...own, "--grpc-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"];
 }
 
 function samplesOf(exposition: string): ReadonlyMap<string, number> {

@@ -13,6 +13,7 @@ import { serve } from "../serve.js";
 type Options = {
   readonly repository: string;
   readonly httpAddress: string;
+  readonly grpcAddress: string;
   readonly adminAddress: string;
   readonly shadow: boolean;
   readonly logDir?: string;
@@ -44,7 +45,7 @@ const MODELS = [
 const LIMITS = [
   wholeNumberOption(
     "--max-body-bytes <bytes>",
-    "limit of one body, uncompressed",
+    "limit of one body or gRPC message, uncompressed",
     64 * MIB,
     "WEIR_MAX_BODY_BYTES",
     1,
@@ -88,6 +89,15 @@ export function serveCommand(): Command {
         "Open Inference Protocol over HTTP",
         "127.0.0.1:8080",
         "WEIR_HTTP_ADDRESS",
+      ),
+    )
+    .addOption(
+      // extproc's address has its own variable: both programs may share one environment.
+      addressOption(
+        "--grpc-address",
+        "Open Inference Protocol over gRPC",
+        "127.0.0.1:8081",
+        "WEIR_INFERENCE_GRPC_ADDRESS",
       ),
     )
     .addOption(

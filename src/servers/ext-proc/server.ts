@@ -7,7 +7,7 @@ import { PROCESS_PATH } from "./protocol.js";
 import { makeProcess, type ExtProcService, type Process } from "./service.js";
 import type { Transport } from "./side-stream.js";
 import { freeUnixSocket } from "./unix-socket.js";
-import { within } from "./within.js";
+import { within } from "../within.js";
 
 /** A peer that does not answer a ping in this time is not waited for. */
 const RETIRE_TIMEOUT_MS = 1000;

@@ -1,10 +1,13 @@
 import type { InferRequest } from "../../app/infer.js";
+import { refuseSharedMemory, requestedOutputs } from "../../app/requested-outputs.js";
 import { tensorFromBytes, textOf } from "../../app/tensor-bytes.js";
 import { ServiceError } from "../../core/error.js";
 import { checkInput } from "../../core/serving/check-inputs.js";
+import { inputHead } from "../../core/serving/input-head.js";
+import type { InputHead } from "../../core/serving/input-head.js";
 import type { ModelSpec } from "../../core/serving/model-spec.js";
-import { classesWanted, flag, requestOptions } from "../../core/serving/request-parameters.js";
-import { elementBytes, elementCount, isDatatype } from "../../core/serving/tensor.js";
+import { flag, requestOptions } from "../../core/serving/request-parameters.js";
+import { elementBytes, elementCount } from "../../core/serving/tensor.js";
 import type { Tensor } from "../../core/serving/tensor.js";
 import { parseDocument } from "./json-document.js";
 import type { JsonDocument } from "./json-document.js";
@@ -12,7 +15,6 @@ import type { JsonObject } from "./json-fields.js";
 import { bad, count, listOf, nameOf, objectOf, parametersOf } from "./json-fields.js";
 import { isJson } from "./media-type.js";
 import { tensorFromJson } from "./tensor-json.js";
-import type { InputHead } from "./tensor-json.js";
 
 /** How the answer is to be written. */
 export type ReplyForm = {
@@ -129,23 +131,15 @@ function parseInputs(
 }
 
 function headOf(name: string, { shape: axes, datatype }: JsonObject): InputHead {
-  const quoted = JSON.stringify(name);
-  if (datatype === "BF16") throw bad(`input ${quoted} is BF16, which ONNX Runtime here lacks`);
-  if (!isDatatype(datatype)) throw bad(`datatype of input ${quoted} is none of the protocol's`);
-  const shape = listOf(axes, `shape of input ${name}`).map((size) => {
-    const known = count(size, `each size in the shape of input ${name}`);
-    if (known < 2 ** 31) return known;
-    throw bad(`input ${quoted} has an axis of ${known}, the limit is 2147483647`);
-  });
-  return { name, datatype, shape };
+  const what = `each size in the shape of input ${name}`;
+  const shape = listOf(axes, `shape of input ${name}`).map((size) => count(size, what));
+  return inputHead(name, datatype, shape);
 }
 
 function parseInput(head: InputHead, input: JsonObject, data: Buffer | undefined, binary: Buffer) {
   const quoted = JSON.stringify(head.name);
   const parameters = parametersOf(input["parameters"], `parameters of input ${quoted}`);
-  if (parameters.has("shared_memory_region")) {
-    throw new ServiceError("unsupported", `input ${quoted}: shared memory is not supported`);
-  }
+  refuseSharedMemory(`input ${quoted}`, parameters);
   const size = parameters.get("binary_data_size");
   if (size === undefined) {
     if (data === undefined) throw bad(`input ${quoted}: data must be an array`);
@@ -162,22 +156,14 @@ function parseInput(head: InputHead, input: JsonObject, data: Buffer | undefined
 
 function parseOutputs(outputs: unknown, allBinary: boolean) {
   if (outputs === undefined) return { wanted: undefined, isBinary: () => allBinary };
-  const wanted = new Map<string, { readonly isBinary: boolean; readonly classes: number }>();
-  for (const entry of listOf(outputs, "outputs")) {
+  const named = listOf(outputs, "outputs").map((entry) => {
     const output = objectOf(entry, "each of outputs");
     const name = nameOf(output["name"], "outputs");
-    const quoted = JSON.stringify(name);
-    const parameters = parametersOf(output["parameters"], `parameters of output ${quoted}`);
-    if (wanted.has(name)) throw bad(`output ${quoted} is asked for twice`);
-    if (parameters.has("shared_memory_region")) {
-      throw new ServiceError("unsupported", `output ${quoted}: shared memory is not supported`);
-    }
-    const isBinary = flag(parameters, "binary_data", allBinary);
-    wanted.set(name, { isBinary, classes: classesWanted(parameters) });
-  }
-  return {
-    wanted:
-      wanted.size === 0 ? undefined : [...wanted].map(([name, { classes }]) => ({ name, classes })),
-    isBinary: (output: string) => wanted.get(output)?.isBinary ?? allBinary,
-  };
+    const what = `parameters of output ${JSON.stringify(name)}`;
+    const parameters = parametersOf(output["parameters"], what);
+    return { name, parameters, isBinary: flag(parameters, "binary_data", allBinary) };
+  });
+  const wanted = requestedOutputs(named);
+  const binary = new Map(named.map(({ name, isBinary }) => [name, isBinary]));
+  return { wanted, isBinary: (output: string) => binary.get(output) ?? allBinary };
 }

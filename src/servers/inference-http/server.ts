@@ -9,7 +9,9 @@ import type { Clock } from "../../app/ports.js";
 import { ServiceError } from "../../core/error.js";
 import { parseHostPort } from "../../core/host-port.js";
 import type { ByteBudget } from "../../core/serving/byte-budget.js";
+import type { LoadNow } from "../../app/metered-load.js";
 import type { ServingStatistics } from "../../core/serving/statistics.js";
+import { LOAD_FORMAT_HEADER, loadHeader } from "../load-headers.js";
 import { answerClientError, answerError } from "./errors.js";
 import { compressReply } from "./compress-reply.js";
 import { inferRoute } from "./infer-route.js";
@@ -30,6 +32,7 @@ export type InferenceHttpOptions = BodyLimits & {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly serverVersion: string;
+  readonly loadNow: LoadNow;
   /** Bytes of bodies that the process may hold. */
   readonly budget: ByteBudget;
   /** For a request to arrive whole. */
@@ -92,7 +95,7 @@ export function inferenceHttpApp(options: Omit<InferenceHttpOptions, "address">)
     answerError(error, reply, logger);
   });
   const arrivedAtMs = takeBodies(app, options);
-  writeReplies(app, options.models);
+  writeReplies(app, options);
   metadataRoutes(app, options);
   modelRoutes(app, options);
   repositoryRoutes(app, options.repository);
@@ -124,8 +127,13 @@ function takeBodies(app: FastifyInstance, options: Omit<InferenceHttpOptions, "a
   return (request: FastifyRequest) => arrivals.get(request) ?? clock.monotonicMs();
 }
 
-function writeReplies(app: FastifyInstance, models: ServedModels): void {
+function writeReplies(
+  app: FastifyInstance,
+  { models, loadNow }: Pick<InferenceHttpOptions, "models" | "loadNow">,
+): void {
   app.addHook("onSend", async (request, reply, payload) => {
+    const load = loadHeader(request.headers[LOAD_FORMAT_HEADER]?.toString(), loadNow);
+    if (load !== undefined) reply.header(load.name, headerText(load.value));
     // The client shall connect anew, and so to another pod.
     if (models.draining) reply.header("connection", "close");
     const compressed = await compressReply(request.headers["accept-encoding"], payload);
@@ -134,3 +142,7 @@ function writeReplies(app: FastifyInstance, models: ServedModels): void {
     return compressed.body;
   });
 }
+
+/** A header named -bin carries its bytes in base64, as in gRPC. */
+const headerText = (value: string | Buffer) =>
+  typeof value === "string" ? value : value.toString("base64");

@@ -1,17 +1,13 @@
 import { checkText, plainText } from "../../app/tensor-bytes.js";
 import { ServiceError } from "../../core/error.js";
+import { badElement } from "../../core/serving/input-head.js";
+import type { InputHead } from "../../core/serving/input-head.js";
 import { elementCount, numericArray } from "../../core/serving/tensor.js";
 import type { NumericArray, Tensor } from "../../core/serving/tensor.js";
 import type { Datatype } from "../../schema/model-manifest.js";
 import { shownValue, walkData } from "./json-data.js";
 import { NumberReader } from "./json-number.js";
 import { QUOTE, stringEnd } from "./json-text.js";
-
-export type InputHead = {
-  readonly name: string;
-  readonly datatype: Datatype;
-  readonly shape: readonly number[];
-};
 
 /** `data` of a JSON tensor, from the text of its list. */
 export function tensorFromJson({ name, datatype, shape }: InputHead, data: Buffer): Tensor {
@@ -150,8 +146,3 @@ const CONVERT: Readonly<Record<Numeric, Convert>> = {
   FP32: real(Math.fround),
   FP64: real(Number),
 };
-
-function badElement(name: string, datatype: Datatype, index: number, shown: string) {
-  const message = `input ${name}: element ${index} is ${shown}, which is no value of ${datatype}`;
-  return new ServiceError("badRequest", message);
-}

@@ -3,9 +3,9 @@ import type { HeaderView } from "../../../core/routing/facts.js";
 import type { Health } from "../health.js";
 import { extProcService } from "../protocol.js";
 import type { AcceptStream, SideStream, Transport } from "../side-stream.js";
-import { within } from "../within.js";
-import { announceGoaway } from "./goaway.js";
-import { bindWithHttp2 } from "./http2-server.js";
+import { within } from "../../within.js";
+import { announceGoaway } from "../../grpc-js/goaway.js";
+import { bindWithHttp2 } from "../../grpc-js/http2-server.js";
 
 type Call = ServerDuplexStream<Buffer, Buffer>;
 

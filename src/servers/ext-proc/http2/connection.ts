@@ -2,28 +2,24 @@ import type { Socket } from "node:net";
 import type { AcceptStream } from "../side-stream.js";
 import { CODE, Http2Error } from "./error.js";
 import { FrameReader } from "./frame-reader.js";
-import { FLAG, FRAME, FrameOutput, MAX_WINDOW, SETTING } from "./frames.js";
+import { FLAG, FRAME, FrameOutput, MAX_WINDOW } from "./frames.js";
 import { HTTP_STATUS, plainStatus, refusalOf, STATUS, timeoutMsOf } from "./grpc.js";
 import { flowError, fragmentOf, protocolError, requireShape, unpadded } from "./frame-shape.js";
 import { HeaderBlock } from "./header-block.js";
+import { HeldBytes } from "./held-bytes.js";
 import { FieldDecoder, type FieldBlock } from "./hpack.js";
 import {
   CONNECTION_WINDOW,
   MAX_FIELD_BYTES,
-  MAX_HELD_BYTES,
   MAX_STREAMS,
   MAX_UNSENT_BYTES,
+  SETTINGS,
   STREAM_WINDOW,
 } from "./limits.js";
 import { areTrailers, requestHeadOf, type RequestHead } from "./request-head.js";
 import { FIRST_WINDOW, Sender } from "./sender.js";
 import { GrpcStream } from "./stream.js";
 
-const SETTINGS: readonly (readonly [number, number])[] = [
-  [SETTING.maxConcurrentStreams, MAX_STREAMS],
-  [SETTING.initialWindowSize, STREAM_WINDOW],
-  [SETTING.maxHeaderListSize, MAX_FIELD_BYTES],
-];
 const RETIRING = Buffer.from("retiring");
 
 export type Service = {
@@ -50,8 +46,7 @@ export class Http2Connection {
   #block: HeaderBlock | undefined;
   #lastId = 0;
   #receiveWindow = CONNECTION_WINDOW;
-  /** Of messages that have not come whole. */
-  #heldBytes = 0;
+  readonly #held = new HeldBytes();
   #hasSettings = false;
   #isFinishing = false;
   #onHeard: () => void = () => undefined;
@@ -179,7 +174,7 @@ export class Http2Connection {
       this.#deliver(stream, () => {
         if (data.length > 0) stream.receive(data);
       });
-      this.#boundHeld(stream);
+      if (this.#streams.has(id)) this.#held.bound(stream);
       if ((flags & FLAG.endStream) !== 0) this.#halfClose(stream);
       else this.#credit(stream);
     }
@@ -273,16 +268,6 @@ export class Http2Connection {
     }
   }
 
-  /** Begun messages on many streams would fill the memory, and each stay under its own bound. */
-  #boundHeld(stream: GrpcStream): void {
-    if (!this.#streams.has(stream.id)) return;
-    this.#heldBytes += stream.heldBytes - stream.countedBytes;
-    stream.countedBytes = stream.heldBytes;
-    if (this.#heldBytes <= MAX_HELD_BYTES) return;
-    const details = `messages begun on this connection hold over ${MAX_HELD_BYTES} bytes`;
-    stream.fail(STATUS.resourceExhausted, details);
-  }
-
   /** Lets the peer send more, unless it does not take what is sent to it. */
   #credit(stream: GrpcStream): void {
     if (stream.receiveWindow >= STREAM_WINDOW / 2 || stream.queued.length > 0) return;
@@ -343,7 +328,7 @@ export class Http2Connection {
   #close(stream: GrpcStream): void {
     if (!this.#streams.delete(stream.id)) return;
     clearTimeout(stream.timer);
-    this.#heldBytes -= stream.countedBytes;
+    this.#held.forget(stream);
     this.#sender.forget(stream);
     stream.ending ??= { code: STATUS.ok, details: "" };
     stream.listener?.closed();

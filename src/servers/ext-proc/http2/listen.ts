@@ -4,7 +4,7 @@ import { createServer, type ListenOptions, type Server } from "node:net";
 import { parseHostPort } from "../../../core/host-port.js";
 import type { Transport } from "../side-stream.js";
 import { unixPathOf } from "../unix-socket.js";
-import { within } from "../within.js";
+import { within } from "../../within.js";
 import { Http2Connection, type Service } from "./connection.js";
 
 /** Serves gRPC on sockets, without TLS: HTTP/2 with prior knowledge (RFC 9113, 3.3). */

@@ -34,8 +34,6 @@ export class GrpcStream implements SideStream {
   isHeadSent = false;
   isHalfClosed = false;
   timer: NodeJS.Timeout | undefined;
-  /** What its connection counts of `heldBytes`. */
-  countedBytes = 0;
   #partial: Buffer = NOTHING;
   #partialBytes = 0;
 

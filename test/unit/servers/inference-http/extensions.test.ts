@@ -154,3 +154,31 @@ describe("the repository", () => {
     ]);
   });
 });
+
+describe("load reports", () => {
+  const report = async (format: string, model = "echo") => {
+    const { headers } = await post(
+      model,
+      { inputs: [x()] },
+      { "endpoint-load-metrics-format": format, "content-type": "application/json" },
+    );
+    return [headers["endpoint-load-metrics"], headers["endpoint-load-metrics-bin"]];
+  };
+
+  test("come with the answer in the form asked for, and with an error too", async () => {
+    const text = expect.stringMatching(/^TEXT .*application_utilization=0/) as string;
+    expect(await report("TEXT")).toEqual([text, undefined]);
+    expect(await report("text", "nope")).toEqual([text, undefined]);
+    const json = expect.stringMatching(/^JSON \{.*"queue_wait_ms":0/) as string;
+    expect(await report("json")).toEqual([json, undefined]);
+  });
+
+  test("in binary are base64", async () => {
+    const [, base64] = await report("bin");
+    expect(Buffer.from(String(base64), "base64").toString("latin1")).toMatch(/queue_wait_ms/);
+  });
+
+  test("come to nobody else", async () => {
+    expect(await report("xml")).toEqual([undefined, undefined]);
+  });
+});
