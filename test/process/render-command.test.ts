@@ -49,3 +49,15 @@ test.each([
   expect({ code, stdout }).toEqual({ code: 64, stdout: "" });
   expect(stderr).toMatch(message);
 });
+
+test.each([
+  ["a file", () => join(ISTIO, "policies/ab-test.yaml")],
+  ["a folder where none can be made", () => "/proc/weir"],
+])("an output folder that is %s is refused by its name", async (_, out) => {
+  const policy = join(ISTIO, "policies/ab-test.yaml");
+  const { code, stderr } = await render("istio", "-o", out(), policy);
+  expect(code).toBe(69);
+  expect(stderr.trim().split("\n")).toEqual([
+    expect.stringContaining(`${join(out(), "istio.yaml")} cannot be written: `),
+  ]);
+});

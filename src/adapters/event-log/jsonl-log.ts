@@ -1,8 +1,8 @@
-import { accessSync, constants, existsSync, mkdirSync, statSync } from "node:fs";
-import { dirname } from "node:path";
+import { accessSync, constants } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Clock, EventLog } from "../../app/ports.js";
 import { ServiceError } from "../../core/error.js";
+import { makeDirectory } from "../system/make-directory.js";
 import { LineBuffer } from "./line-buffer.js";
 import { SegmentWriter } from "./segment-writer.js";
 
@@ -143,7 +143,7 @@ class JsonlLog<Event> implements EventLog<Event> {
 /** A directory that cannot be written is found out at the start, and not by lost lines later. */
 function requireDirectory(directory: string): void {
   try {
-    makeDirectory(directory);
+    makeDirectory(directory, 0o750);
     accessSync(directory, constants.W_OK | constants.X_OK);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
@@ -152,24 +152,5 @@ function requireDirectory(directory: string): void {
       `log directory ${JSON.stringify(directory)} cannot be written: ${why}; name a folder that can`,
       { cause },
     );
-  }
-}
-
-/**
- * Parents first. Node's own recursive mkdir tries for ever where a parent is there and takes no
- * folders, as in /proc.
- */
-function makeDirectory(directory: string): void {
-  if (existsSync(directory)) {
-    if (!statSync(directory).isDirectory()) throw new Error("it is no directory");
-    return;
-  }
-  const parent = dirname(directory);
-  if (parent !== directory) makeDirectory(parent);
-  try {
-    mkdirSync(directory, { mode: 0o750 });
-  } catch (error) {
-    // Another process that starts now may have been faster.
-    if (!existsSync(directory)) throw error;
   }
 }

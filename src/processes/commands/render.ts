@@ -1,6 +1,7 @@
-import { mkdir, rename, writeFile } from "node:fs/promises";
+import { rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Command, Option } from "commander";
+import { makeDirectory } from "../../adapters/system/make-directory.js";
 import { writeKubernetesYaml, writeYaml } from "../../adapters/yaml/write-yaml.js";
 import { renderEnvoy } from "../../core/render/envoy/render-envoy.js";
 import { istioIssues } from "../../core/render/istio/istio-issues.js";
@@ -78,9 +79,15 @@ async function write(directory: string | undefined, name: string, text: string):
     process.stdout.write(text);
     return;
   }
-  await mkdir(directory, { recursive: true });
   const file = join(directory, name);
-  await writeFile(`${file}.partial`, text);
-  await rename(`${file}.partial`, file);
+  try {
+    makeDirectory(directory);
+    await writeFile(`${file}.partial`, text);
+    await rename(`${file}.partial`, file);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    const message = `${file} cannot be written: ${why}; name another folder with -o`;
+    throw new ExitError(EXIT.unavailable, message);
+  }
   process.stderr.write(`wrote ${file}\n`);
 }
