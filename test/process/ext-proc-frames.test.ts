@@ -14,8 +14,8 @@ import {
   fieldBlock,
   frame,
   message,
-  NO_SETTINGS,
   openGrpc,
+  OPENING,
   PREFACE,
   rawPeer,
   setting,
@@ -30,7 +30,6 @@ beforeAll(async () => {
 afterAll(() => server.stop());
 
 const HEADERS = frame(1, END_HEADERS, 1, fieldBlock(openGrpc(ECHO)));
-const opening = Buffer.concat([PREFACE, NO_SETTINGS]);
 const CODE = { protocol: 1, flow: 3, closed: 5, size: 6, compression: 9, calm: 11 };
 
 describe("raw bytes", () => {
@@ -38,7 +37,7 @@ describe("raw bytes", () => {
     const peer = await rawPeer(server.address);
     peer.socket.setNoDelay(true);
     const bytes = Buffer.concat([
-      opening,
+      OPENING,
       HEADERS,
       frame(0, END_STREAM, 1, message(Buffer.from("hi"))),
     ]);
@@ -63,7 +62,7 @@ describe("raw bytes", () => {
     ]);
     peer.socket.write(
       Buffer.concat([
-        ...[opening, setting(0x99, 1), frame(0xbe, 0xff, 0, Buffer.from("x"))],
+        ...[OPENING, setting(0x99, 1), frame(0xbe, 0xff, 0, Buffer.from("x"))],
         ...[frame(1, END_HEADERS | 8, 1, padded), frame(2, 0, 1, Buffer.alloc(5))],
         frame(
           0,
@@ -88,7 +87,7 @@ describe("raw bytes", () => {
     const block = fieldBlock(openGrpc(ECHO));
     peer.socket.write(
       Buffer.concat([
-        ...[opening, frame(1, 0, 1, block.subarray(0, 5)), frame(9, 0, 1, block.subarray(5, 9))],
+        ...[OPENING, frame(1, 0, 1, block.subarray(0, 5)), frame(9, 0, 1, block.subarray(5, 9))],
         ...[frame(9, END_HEADERS, 1, block.subarray(9)), frame(0, END_STREAM, 1)],
       ]),
     );
@@ -188,9 +187,9 @@ describe("raw bytes", () => {
     { name: "a window over 2^31-1", bytes: frame(8, 0, 0, uint32(2 ** 31 - 1)), code: CODE.flow },
   ])("$name ends the connection with its code, and no other", async ({ bytes, code, bare }) => {
     const other = await rawPeer(server.address);
-    other.socket.write(Buffer.concat([opening, HEADERS]));
+    other.socket.write(Buffer.concat([OPENING, HEADERS]));
     const peer = await rawPeer(server.address);
-    peer.socket.write(bare === true ? bytes : Buffer.concat([opening, bytes]));
+    peer.socket.write(bare === true ? bytes : Buffer.concat([OPENING, bytes]));
     expect(await peer.goawayCode()).toBe(code);
     other.socket.write(frame(0, END_STREAM, 1, message(Buffer.from("on"))));
     expect((await other.find(({ type }) => type === 0)).payload.at(-1)).toBe("n".charCodeAt(0));
@@ -264,7 +263,7 @@ describe("raw bytes", () => {
       frame(1, END_HEADERS, 3, fieldBlock(openGrpc(ECHO))),
       frame(0, END_STREAM, 3, message(Buffer.from("on"))),
     ]);
-    peer.socket.write(Buffer.concat([opening, bytes, next]));
+    peer.socket.write(Buffer.concat([OPENING, bytes, next]));
     if (code !== undefined) {
       const reset = await peer.find(({ type }) => type === 3);
       expect([reset.id, reset.payload.readUInt32BE()]).toEqual([1, code]);
@@ -289,7 +288,7 @@ describe("raw bytes", () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.oneof(sane, anyFrame), { maxLength: 12 }), async (frames) => {
         const peer = await rawPeer(server.address);
-        peer.socket.end(Buffer.concat([opening, ...frames]));
+        peer.socket.end(Buffer.concat([OPENING, ...frames]));
         await peer.ended;
       }),
       { numRuns: 500 },

@@ -6,9 +6,8 @@ import {
   fieldBlock,
   frame,
   message,
-  NO_SETTINGS,
   openGrpc,
-  PREFACE,
+  OPENING,
   rawPeer,
   uint32,
 } from "../support/raw-http2.js";
@@ -19,8 +18,6 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-const opening = Buffer.concat([PREFACE, NO_SETTINGS]);
-
 test("messages begun on many streams are bounded together, and ended ones make room", async () => {
   const peer = await rawPeer(server.address);
   const begun = Buffer.concat([Buffer.of(0), uint32(4 * 1024 * 1024), Buffer.alloc(16_379)]);
@@ -30,7 +27,7 @@ test("messages begun on many streams are bounded together, and ended ones make r
       frame(1, END_HEADERS, id, block),
       ...Array.from({ length: 60 }, () => frame(0, 0, id, begun.subarray(0, 16_384))),
     ]);
-  peer.socket.write(opening);
+  peer.socket.write(OPENING);
   const streams = 80;
   for (let one = 0; one < streams; one += 1) peer.socket.write(begin(2 * one + 1));
   const refused = await peer.find(({ type, flags }) => type === 1 && (flags & END_STREAM) !== 0);

@@ -1,46 +1,19 @@
-import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { DATATYPES } from "../../src/schema/model-manifest.js";
-import { manifest, writeRepository } from "../support/model-repository.js";
-import type { Repository } from "../support/model-repository.js";
-import { identityModel, slowModel, sumModel } from "../support/onnx-model.js";
-import { installPython, runPython } from "../support/python-oracle.js";
-import { startServe } from "../support/serve-process.js";
-import type { ServeProcess } from "../support/serve-process.js";
+import { manifest } from "../support/model-repository.js";
+import { slowModel } from "../support/onnx-model.js";
+import { runTritonClient, type TritonRun } from "../support/triton-client.js";
 
-/** Everything that the script printed. */
-type Seen = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
-
-let repository: Repository;
-let server: ServeProcess;
-let seen: Seen;
-
+let run: TritonRun;
+let seen: TritonRun["seen"];
 beforeAll(async () => {
-  const python = await installPython("tritonclient-2.51.0", ["tritonclient[http,grpc]==2.51.0"]);
-  const echoes = DATATYPES.map((datatype): [string, Uint8Array] => [
-    `${datatype.toLowerCase()}/1/model.onnx`,
-    identityModel(datatype),
-  ]);
-  repository = await writeRepository({
-    ...Object.fromEntries(echoes),
-    "wide/1/model.onnx": identityModel("FP32", "width"),
-    "sum/1/model.onnx": sumModel(),
-    "sum/model.yaml": manifest("maxBatchSize: 8", "maxQueueDelayMs: 1", "labels: [cat, dog]"),
+  run = await runTritonClient("./triton-grpc-client.py", ({ grpcAddress }) => grpcAddress, {
     "slow/1/model.onnx": slowModel(10),
     "slow/model.yaml": manifest("warmUp: { runs: 0 }"),
   });
-  server = await startServe({
-    repository: repository.root,
-    flags: ["--model-control", "explicit"],
-  });
-  const script = new URL("../support/triton-grpc-client.py", import.meta.url);
-  const args = [server.grpcAddress];
-  seen = (await runPython(await readFile(script, "utf8"), args, [python])) as Seen;
+  ({ seen } = run);
 });
-afterAll(async () => {
-  await server.stop();
-  await repository.remove();
-});
+afterAll(() => run.close());
 
 describe("tritonclient over gRPC", () => {
   test("reads health, metadata and configuration", () => {

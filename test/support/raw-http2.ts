@@ -13,6 +13,8 @@ export const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 export const END_STREAM = 1;
 export const END_HEADERS = 4;
 export const NO_SETTINGS = frame(4, 0, 0);
+/** How a client begins that asks for nothing. */
+export const OPENING = Buffer.concat([PREFACE, NO_SETTINGS]);
 
 export function frame(
   type: number,

@@ -6,6 +6,7 @@ import type { InferenceGrpcServer } from "../../../../src/servers/inference-grpc
 import { echoServing } from "../../../support/inference-app.js";
 import { inferenceGrpcClient, message } from "../../../support/inference-grpc-client.js";
 import type { InferenceGrpcClient } from "../../../support/inference-grpc-client.js";
+import { mutated, type Mutation } from "../../../support/mutated-bytes.js";
 
 const RUNS = Number(process.env["WEIR_FUZZ_RUNS"] ?? 4000);
 /** A busy machine does fewer. */
@@ -126,26 +127,6 @@ const mutation: fc.Arbitrary<Mutation> = fc.record({
       .map((each) => Uint8Array.from(each)),
   ),
 });
-
-type Mutation = {
-  readonly kind: string;
-  readonly at: number;
-  readonly length: number;
-  readonly bytes: Uint8Array;
-};
-
-function mutated(body: Buffer, { kind, at, length, bytes }: Mutation): Buffer {
-  const start = Math.floor(at * body.length);
-  const [head, middle, rest] = [
-    body.subarray(0, start),
-    body.subarray(start, start + length),
-    body.subarray(start + length),
-  ];
-  if (kind === "cut") return Buffer.concat([head, rest]);
-  if (kind === "double") return Buffer.concat([head, middle, middle, rest]);
-  if (kind === "flip") return Buffer.concat([head, middle.map((byte) => byte ^ 0x55), rest]);
-  return Buffer.concat([head, bytes, middle, rest]);
-}
 
 const perhapsMutated: fc.Arbitrary<readonly Mutation[]> = fc.oneof(
   fc.constant([]),

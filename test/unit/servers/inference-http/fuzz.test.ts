@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { echoApp } from "../../../support/inference-app.js";
 import type { InferenceApp } from "../../../support/inference-app.js";
+import { mutated, type Mutation } from "../../../support/mutated-bytes.js";
 
 const RUNS = Number(process.env["WEIR_FUZZ_RUNS"] ?? 10_000);
 /** A busy machine does fewer. */
@@ -161,26 +162,6 @@ const ENCODERS: ReadonlyMap<string, (body: Buffer) => Buffer> = new Map([
   ["gzip", (body) => gzipSync(body)],
   ["deflate", (body) => deflateSync(body)],
 ]);
-
-type Mutation = {
-  readonly kind: string;
-  readonly at: number;
-  readonly length: number;
-  readonly bytes: string;
-};
-
-function mutated(body: Buffer, { kind, at, length, bytes }: Mutation): Buffer {
-  const start = Math.floor(at * body.length);
-  const [head, middle, rest] = [
-    body.subarray(0, start),
-    body.subarray(start, start + length),
-    body.subarray(start + length),
-  ];
-  if (kind === "cut") return Buffer.concat([head, rest]);
-  if (kind === "double") return Buffer.concat([head, middle, middle, rest]);
-  if (kind === "flip") return Buffer.concat([head, middle.map((byte) => byte ^ 0x55), rest]);
-  return Buffer.concat([head, Buffer.from(bytes), middle, rest]);
-}
 
 test(
   `${RUNS} broken requests: each is answered in time, none with a fault of ours`,
