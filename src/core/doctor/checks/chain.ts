@@ -10,7 +10,7 @@ import type { Route, Routing } from "../routing.js";
 const PER_ROUTE = ["HTTPFault", "Cors", "CorsPolicy", "RateLimit", "LocalRateLimit"];
 const AUTHENTICATING = ["JwtAuthentication", "RBAC", "ExtAuthz", "BasicAuth", "OAuth2"];
 
-const LATE_ANCHOR = /router|fault|cors|istio\.alpn|istio\.stats|stateful_session/;
+const LATE_ANCHOR = /router|fault|cors|istio\.stats|stateful_session/;
 const EARLY_ANCHOR = /authn|authz|rbac|oauth2|basic_auth/;
 
 const missing: Check = {
@@ -241,7 +241,7 @@ const forgeable: Check = {
     filters.flatMap(({ node, owner }): readonly Suspect[] => {
       const searched =
         owner.kind === "manager"
-          ? [owner.manager.node]
+          ? [owner.manager.node, ...(owner.manager.routes ? [owner.manager.routes] : [])]
           : patches
               .filter(({ resource }) => resource === owner.patch.resource)
               .map(({ value }) => value);

@@ -34,9 +34,13 @@ const injection: Check = {
 };
 
 const INJECT = "sidecar.istio.io/inject";
+/** Pods in ambient mode have their identity from their node, and need no sidecar for it. */
+const AMBIENT = "istio.io/dataplane-mode";
 
 function lackOfSidecar(workload: Workload, resources: readonly Resource[]): Suspect | undefined {
   const { podLabels, podMetadata, podSpec, resource } = workload;
+  const asked = namespaceLabels(resource.namespace, resources);
+  if ((podLabels[AMBIENT] ?? asked?.[AMBIENT]) === "ambient") return undefined;
   const running = podsOf(workload, resources);
   if (running.length > 0) {
     const bare = running.find((pod) => !hasProxy(pod.spec));
@@ -47,15 +51,17 @@ function lackOfSidecar(workload: Workload, resources: readonly Resource[]): Susp
   const label = child(podMetadata, "labels", INJECT);
   if (text(label) === "false") return { at: label, what: "pods ask not to be injected" };
   if (isThere(label) || podLabels["istio.io/rev"] !== undefined) return undefined;
-  const namespace = resources.find(
-    ({ kind, name }) => kind === "Namespace" && name === resource.namespace,
-  );
-  const asked = namespace && labels(child(namespace.node, "metadata", "labels"));
   const isAsked = asked?.["istio-injection"] === "enabled" || asked?.["istio.io/rev"] !== undefined;
   if (isAsked || (asked === undefined && annotation(workload, INJECT) === undefined)) {
     return undefined;
   }
   return { at: podMetadata, what: `nothing asks for a sidecar, nor does ${resource.namespace}` };
+}
+
+/** Undefined when the input does not hold the namespace. */
+function namespaceLabels(wanted: string, resources: readonly Resource[]): Labels | undefined {
+  const found = resources.find(({ kind, name }) => kind === "Namespace" && name === wanted);
+  return found && labels(child(found.node, "metadata", "labels"));
 }
 
 /** Pods of a live cluster; a template in a file has none. */

@@ -175,7 +175,7 @@ function mirrorPolicies({ routings, patches, filters }: Mesh): readonly Node[] {
 }
 
 /** Envoy's `retriable-4xx` is 409 alone. */
-const LIMITS = new Set(["429", "resource-exhausted", "rate-limited"]);
+const LIMITS = new Set(["429", "resource-exhausted"]);
 
 const retries: Check = {
   id: "limit-retried",

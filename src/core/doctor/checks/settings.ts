@@ -214,7 +214,7 @@ const authority = ofFilter(
     id: "authority-missing",
     severity: "error",
     looksFor: "a cluster of Istio, `outbound|…`, without an `authority` for the side stream",
-    why: "Envoy uses the cluster's name as the authority, and the sidecar of extproc refuses its | with 400: every request goes undecided.",
+    why: "Envoy uses the cluster's name as the authority, and the sidecar of extproc refuses its |: every request goes undecided.",
     fix: "Set grpc_service.envoy_grpc.authority to the host name of extproc.",
   },
   (settings, filter) => {

@@ -50,6 +50,12 @@ const coarseLimit = (documents: Document[]) =>
     "weir.local_ratelimit",
   );
 
+const markOfCopies = (documents: Document[]) =>
+  within(
+    ...[routePatch(documents, "weir/magika/v1"), "route", "request_mirror_policies", 0],
+    ...["request_headers_mutations", 0, "append", "header"],
+  );
+
 const chain = [
   broken("ext-proc-missing", "the gateway has no EnvoyFilter", (all) => {
     remove(all, GATEWAY);
@@ -202,9 +208,12 @@ const limits = [
   broken("limit-off", "0 %", (all) => {
     within(coarseLimit(all), "filter_enabled", "default_value")["numerator"] = 0;
   }),
-  broken("value-and-raw-value", "in the mark of copies", (all) => {
-    const mirror = within(routePatch(all, "weir/magika/v1"), "route", "request_mirror_policies", 0);
-    within(mirror, "request_headers_mutations", 0, "append", "header")["raw_value"] = "MQ==";
+  broken("raw-value-ignored", "beside the value, in the mark of copies", (all) => {
+    markOfCopies(all)["raw_value"] = "MQ==";
+  }),
+  broken("raw-value-ignored", "instead of the value", (all) => {
+    markOfCopies(all)["raw_value"] = "MQ==";
+    delete markOfCopies(all)["value"];
   }),
 ];
 

@@ -40,6 +40,13 @@ describe("what is sound is not found fault with", () => {
     expect(idsIn(documents(), [], SOUND_POLICY)).toEqual([]);
   });
 
+  test("pods in ambient mode have no sidecar", () => {
+    const text = JSON.stringify(soundMesh())
+      .replaceAll('"istio-injection":"enabled"', '"istio.io/dataplane-mode":"ambient"')
+      .replaceAll('"sidecar.istio.io/inject":"true"', '"sidecar.istio.io/inject":"false"');
+    expect(idsIn(JSON.parse(text) as unknown[])).toEqual([]);
+  });
+
   test("an external processor that is not Weir's", () => {
     const documents = soundMesh();
     const filter = structuredClone(object(documents, "EnvoyFilter apps/weir-files"));
