@@ -34,13 +34,25 @@ const injection: Check = {
 };
 
 const INJECT = "sidecar.istio.io/inject";
-/** Pods in ambient mode have their identity from their node, and need no sidecar for it. */
 const AMBIENT = "istio.io/dataplane-mode";
+
+/**
+ * Pods in ambient mode have their identity without a sidecar. But for ztunnel a rule with a path
+ * matches nobody, and extproc's AuthorizationPolicy allows one path.
+ */
+function inAmbient({ podMetadata, runs }: Workload): Suspect | undefined {
+  return runs.some(({ program }) => program === "extproc")
+    ? {
+        at: podMetadata,
+        what: "extproc is in ambient mode, where its AuthorizationPolicy allows nobody",
+      }
+    : undefined;
+}
 
 function lackOfSidecar(workload: Workload, resources: readonly Resource[]): Suspect | undefined {
   const { podLabels, podMetadata, podSpec, resource } = workload;
   const asked = namespaceLabels(resource.namespace, resources);
-  if ((podLabels[AMBIENT] ?? asked?.[AMBIENT]) === "ambient") return undefined;
+  if ((podLabels[AMBIENT] ?? asked?.[AMBIENT]) === "ambient") return inAmbient(workload);
   const running = podsOf(workload, resources);
   if (running.length > 0) {
     const bare = running.find((pod) => !hasProxy(pod.spec));

@@ -51,6 +51,9 @@ const injection = [
     delete within(metadata, "labels")["sidecar.istio.io/inject"];
     within(metadata, "annotations")["sidecar.istio.io/inject"] = "true";
   }),
+  broken("not-injected", "extproc in ambient mode", (all) => {
+    within(template(all, EXTPROC), "metadata", "labels")["istio.io/dataplane-mode"] = "ambient";
+  }),
   broken("not-injected", "a pod runs without, whatever was asked", (all) => {
     all.push(runningPod(all, [{ name: "weir" }]));
   }),
