@@ -65,6 +65,8 @@ export function workloadsOf(mesh: Mesh, target: Target): readonly Workload[] | u
   const service = serviceResource(mesh, target);
   if (service === undefined) return undefined;
   const selector = labels(child(service.spec, "selector"));
+  // Without one its endpoints are written by somebody else.
+  if (Object.keys(selector).length === 0) return undefined;
   return workloads(mesh.resources).filter(
     ({ resource, podLabels }) =>
       resource.namespace === service.namespace && selects(selector, podLabels),

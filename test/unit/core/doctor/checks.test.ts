@@ -8,6 +8,7 @@ import {
   soundEnvoy,
   soundMesh,
   SOUND_POLICY,
+  within,
 } from "../../../support/sound-mesh.js";
 import { BROKEN_ENVOYS } from "./broken-envoys.js";
 import { BROKEN_MESHES } from "./broken-meshes.js";
@@ -47,6 +48,15 @@ describe("what is sound is not found fault with", () => {
       .replaceAll('"istio-injection":"enabled"', '"istio.io/dataplane-mode":"ambient"')
       .replaceAll('"sidecar.istio.io/inject":"true"', '"sidecar.istio.io/inject":"false"');
     expect(idsIn(JSON.parse(text) as unknown[])).toEqual([]);
+  });
+
+  test("a Service without a selector, which tells nothing of its pods", () => {
+    const documents = soundMesh();
+    delete within(object(documents, "Service models/magika-v3"), "spec")["selector"];
+    within(object(documents, "DestinationRule models/weir-magika-v3"), "spec")["subsets"] = [
+      { name: "v9", labels: { version: "v9" } },
+    ];
+    expect(idsIn(documents)).toEqual([]);
   });
 
   test("an external processor that is not Weir's", () => {
