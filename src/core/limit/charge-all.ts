@@ -33,14 +33,15 @@ export function askAll<Answer extends Standing>(
   limits: Limits,
   ask: Ask<Answer>,
 ): Standings<Answer> {
+  const each: (Answer | Refusal)[] = [];
   let isCharged = true;
-  const each = charges.map((charge, at) => {
+  for (const [at, charge] of charges.entries()) {
     const limit = limitOf(charge, limits);
     const isNameless = charge.rejectMissing === true;
     const standing = isNameless ? nameless(limit) : ask(charge, limit, charge.cost, at);
     if (standing.kind === "limited" && limit.enforce) isCharged = false;
-    return standing;
-  });
+    each.push(standing);
+  }
   if (isCharged) return { each, isCharged };
   const uncharged = each.map((standing, at) => {
     const charge = charges[at];
