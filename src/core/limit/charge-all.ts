@@ -46,7 +46,7 @@ function askOne<Answer extends Standing>(
   limit: CompiledLimit,
   ask: Ask<Answer>,
 ): Asked<Answer> {
-  if (charge.rejectMissing === true) {
+  if (charge.isBarred === true) {
     return { charge, limit, standing: nameless(limit), taken: undefined };
   }
   const standing = ask(charge, limit, charge.cost);
