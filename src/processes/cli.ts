@@ -5,6 +5,7 @@ import { checkCommand } from "./commands/check.js";
 import { demoCommand } from "./commands/demo.js";
 import { decideCommand } from "./commands/decide.js";
 import { exposuresCommand } from "./commands/exposures.js";
+import { importCommand } from "./commands/import.js";
 import { renderCommand } from "./commands/render.js";
 import { replayCommand } from "./commands/replay.js";
 import { schemaCommand } from "./commands/schema.js";
@@ -26,7 +27,8 @@ const program = new Command("weir")
   .addCommand(schemaCommand())
   .addCommand(replayCommand())
   .addCommand(renderCommand())
-  .addCommand(exposuresCommand());
+  .addCommand(exposuresCommand())
+  .addCommand(importCommand());
 
 /** Commands that are added do not inherit these settings. */
 function settle(command: Command): void {
