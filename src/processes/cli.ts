@@ -6,6 +6,7 @@ import { demoCommand } from "./commands/demo.js";
 import { doctorCommand } from "./commands/doctor.js";
 import { decideCommand } from "./commands/decide.js";
 import { exposuresCommand } from "./commands/exposures.js";
+import { importCommand } from "./commands/import.js";
 import { renderCommand } from "./commands/render.js";
 import { replayCommand } from "./commands/replay.js";
 import { schemaCommand } from "./commands/schema.js";
@@ -28,7 +29,8 @@ const program = new Command("weir")
   .addCommand(replayCommand())
   .addCommand(renderCommand())
   .addCommand(doctorCommand())
-  .addCommand(exposuresCommand());
+  .addCommand(exposuresCommand())
+  .addCommand(importCommand());
 
 /** Commands that are added do not inherit these settings. */
 function settle(command: Command): void {

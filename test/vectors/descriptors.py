@@ -3,6 +3,7 @@
     pip install protobuf
     pip download --no-deps -d wheels xds-protos==1.85.0 tritonclient==2.51.0
     python test/vectors/descriptors.py envoy-ext-proc wheels/xds_protos-1.85.0-py3-none-any.whl
+    python test/vectors/descriptors.py envoy-ratelimit wheels/xds_protos-1.85.0-py3-none-any.whl
     python test/vectors/descriptors.py triton-inference wheels/tritonclient-2.51.0-*.whl
 
 The generated modules in those packages hold each .proto as a serialized FileDescriptorProto. Only
@@ -33,6 +34,22 @@ PUBLISHED = {
                 "Metadata",
             },
             "envoy/type/v3/http_status_pb2.py": None,
+        },
+        "leftOut": (),
+    },
+    "envoy-ratelimit": {
+        "source": "PyPI xds-protos, generated from envoyproxy/data-plane-api",
+        "licence": "Apache-2.0",
+        "files": {
+            "envoy/service/ratelimit/v3/rls_pb2.py": None,
+            "envoy/extensions/common/ratelimit/v3/ratelimit_pb2.py": {"RateLimitDescriptor"},
+            "envoy/type/v3/ratelimit_unit_pb2.py": None,
+            "envoy/config/core/v3/base_pb2.py": {
+                "HeaderValue",
+                "HeaderMap",
+                "HeaderValueOption",
+                "Metadata",
+            },
         },
         "leftOut": (),
     },

@@ -37,8 +37,8 @@ export function askAll<Answer extends Standing>(
   let isCharged = true;
   for (const [at, charge] of charges.entries()) {
     const limit = limitOf(charge, limits);
-    const isNameless = charge.rejectMissing === true;
-    const standing = isNameless ? nameless(limit) : ask(charge, limit, charge.cost, at);
+    const isBarred = charge.isBarred === true;
+    const standing = isBarred ? nameless(limit) : ask(charge, limit, charge.cost, at);
     if (standing.kind === "limited" && limit.enforce) isCharged = false;
     each.push(standing);
   }

@@ -1,9 +1,8 @@
-import { sha256 } from "@noble/hashes/sha2.js";
-import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
 import type { CompiledLimitRule } from "../policy/compiled-policy.js";
 import type { RequestFacts } from "../routing/facts.js";
 import type { Charge } from "../routing/decision.js";
 import type { UnitReading } from "../experiment/unit-id.js";
+import { quotaKeyPart } from "./quota-key.js";
 
 /** What a key may be made of, besides headers. */
 export type ChargeInputs = {
@@ -29,16 +28,10 @@ export function chargeOf(rule: CompiledLimitRule, inputs: ChargeInputs): Charge 
   const cost = costOf(rule, inputs.facts);
   return complete || rule.missing === "shared"
     ? { limit: rule.name, key, cost }
-    : { limit: rule.name, key, cost, rejectMissing: true };
+    : { limit: rule.name, key, cost, isBarred: true };
 }
 
-/** Longest value that a key holds as it is, in UTF-16 code units: a store holds many keys. */
-const MAX_PART_LENGTH = 256;
-
-function keyText(part: string | undefined): string {
-  if (part === undefined) return "-";
-  return part.length <= MAX_PART_LENGTH ? `=${part}` : `#${bytesToHex(sha256(utf8ToBytes(part)))}`;
-}
+const keyText = (part: string | undefined) => (part === undefined ? "-" : quotaKeyPart(part));
 
 /** A client cannot make itself cheaper: what is no number above zero counts as the maximum. */
 function costOf(rule: CompiledLimitRule, facts: RequestFacts): number {

@@ -10,6 +10,7 @@ import { unassignedOf } from "../experiment/assign.js";
 import { invariant } from "../invariant.js";
 import type { CompiledLimit } from "../limit/limit.js";
 import { shadowCluster, versionKey } from "../render/envoy/names.js";
+import { compileDomain } from "../rate-limit/rate-limit-tree.js";
 import { modelIndexOf } from "../routing/match-model.js";
 import type {
   CompiledArm,
@@ -74,6 +75,7 @@ export function* compileInSteps(
   };
   const models: CompiledModel[] = [];
   for (const model of policy.models) models.push(yield* compileModel(model, scope, compile));
+  const domains = yield* eachOf(policy.rateLimits ?? [], compileDomain);
   if (issues.length > 0) return { issues };
   return {
     policy: {
@@ -93,6 +95,7 @@ export function* compileInSteps(
       ),
       attributes: compileAttributes(policy),
       limits: new Map(policy.limits.map((limit) => [limit.name, compileQuota(limit)])),
+      rateLimits: new Map(domains.map((domain) => [domain.name, domain])),
       residency,
       overrides: policy.overrides,
       overrideKeys,

@@ -6,6 +6,7 @@ import type { Policy } from "../../schema/policy.js";
 import type { CompiledExpression } from "../cel/expression.js";
 import type { CompiledLimit } from "../limit/limit.js";
 import type { ArmDecision } from "../routing/decision.js";
+import type { CompiledDomain } from "../rate-limit/rate-limit-tree.js";
 import type { ModelIndex } from "../routing/match-model.js";
 
 /** A policy made ready for the request path: names resolved, expressions compiled. Immutable. */
@@ -22,6 +23,8 @@ export type CompiledPolicy = {
   readonly units: ReadonlyMap<string, readonly Source[]>;
   readonly attributes: readonly CompiledAttribute[];
   readonly limits: ReadonlyMap<string, CompiledLimit>;
+  /** By domain, for the rate limit service. */
+  readonly rateLimits: ReadonlyMap<string, CompiledDomain>;
   readonly residency: readonly CompiledResidency[];
   readonly overrides: Overrides | undefined;
   readonly overrideKeys: ReadonlyMap<string, Uint8Array>;

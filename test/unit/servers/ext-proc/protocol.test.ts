@@ -1,7 +1,7 @@
 import { loadSync } from "@grpc/proto-loader";
 import { describe, expect, test } from "vitest";
 import {
-  extProcService,
+  PROCESS_PATH,
   processingRequestType,
   processingResponseType,
 } from "../../../../src/servers/ext-proc/protocol.js";
@@ -37,13 +37,8 @@ describe("our .proto files against Envoy's published descriptors", () => {
   });
 
   test("the method has the published path and shape", () => {
-    const method = extProcService["Process"];
     expect(published.methods).toMatchObject([
-      {
-        path: method?.path,
-        requestStream: method?.requestStream,
-        responseStream: method?.responseStream,
-      },
+      { path: PROCESS_PATH, requestStream: true, responseStream: true },
     ]);
   });
 });
