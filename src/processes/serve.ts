@@ -62,6 +62,12 @@ const DRAIN_MS = 3000;
 const FINISH_MS = 30_000;
 
 const afterMs: Timer = (delayMs, run) => {
+  if (delayMs === 0) {
+    const turn = setImmediate(run);
+    return () => {
+      clearImmediate(turn);
+    };
+  }
   const handle = setTimeout(run, delayMs);
   return () => {
     clearTimeout(handle);

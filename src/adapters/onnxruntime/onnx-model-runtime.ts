@@ -84,7 +84,7 @@ async function loadVersion(
   folder: VersionFolder,
   parts: Parts,
 ): Promise<Omit<LoadedVersion, "fingerprint">> {
-  const { maxBatchSize, maxQueued, maxQueueDelayMs, instances, warmUp } = manifest;
+  const { maxBatchSize, padding, instances, warmUp } = manifest;
   const definition: SessionDefinition = {
     model: name,
     ...folder,
@@ -93,6 +93,7 @@ async function loadVersion(
     executionProviders: manifest.executionProviders,
     intraOpThreads: Math.max(1, Math.floor(availableParallelism() / instances)),
     maxBatchSize,
+    padding,
     declaredInputs: manifest.inputs,
     declaredOutputs: manifest.outputs,
     warmUpRuns: warmUp.runs,
@@ -101,11 +102,11 @@ async function loadVersion(
   const { pool, specs } = await startPool(definition, instances, parts);
   const { version, pipelineFile, labels } = folder;
   const takesRawBody = pipelineFile !== undefined;
-  const { inputs, outputs } = specs;
-  const spec = { name, version, inputs, outputs, maxBatchSize, labels, takesRawBody };
-  const { executionProviders } = manifest;
-  const settings = { maxQueued, maxQueueDelayMs, instanceCount: instances, executionProviders };
-  return { spec, instances: pool, ...settings };
+  const { inputs, outputs, profile } = specs;
+  const spec = { name, version, inputs, outputs, maxBatchSize, padding, labels, takesRawBody };
+  const { sloMs, maxQueued, maxQueueDelayMs, coalesce, executionProviders } = manifest;
+  const queue = { sloMs, maxQueued, maxQueueDelayMs, coalesce, profile };
+  return { spec, instances: pool, instanceCount: instances, executionProviders, ...queue };
 }
 
 async function startPool(definition: SessionDefinition, count: number, parts: Parts) {

@@ -3,14 +3,11 @@ import type { Logger } from "pino";
 import type { ModelInput, ModelOutput, Timer } from "../../app/model-ports.js";
 import { ServiceError } from "../../core/error.js";
 import { invariant } from "../../core/invariant.js";
-import type { TensorSpec } from "../../core/serving/model-spec.js";
-import type { FromWorker, SessionDefinition, ToWorker } from "./worker-messages.js";
+import type { FromWorker, SessionDefinition, SessionSpecs, ToWorker } from "./worker-messages.js";
 
 const WORKER_FILE = new URL("./session-worker.js", import.meta.url);
 const FIRST_RESTART_DELAY_MS = 100;
 const MAX_RESTART_DELAY_MS = 30_000;
-
-type Specs = { readonly inputs: readonly TensorSpec[]; readonly outputs: readonly TensorSpec[] };
 
 type Pending = {
   readonly resolve: (outputs: readonly ModelOutput[]) => void;
@@ -50,7 +47,7 @@ export class SessionInstance {
   }
 
   /** Loads and warms up; rejects with the reason when the model cannot be served. */
-  start(): Promise<Specs> {
+  start(): Promise<SessionSpecs> {
     return new Promise((resolve, reject) => {
       const worker = new Worker(WORKER_FILE, {
         workerData: this.#parts.definition,

@@ -1,7 +1,9 @@
 import type { ModelInput } from "../../app/model-ports.js";
+import type { ProfilePoint } from "../../core/batching/latency-model.js";
 import type { ErrorCode } from "../../core/error.js";
 import type { TensorSpec } from "../../core/serving/model-spec.js";
 import type { Tensor } from "../../core/serving/tensor.js";
+import type { Padding } from "../../schema/model-manifest.js";
 
 /** What a worker is started with. */
 export type SessionDefinition = {
@@ -19,6 +21,7 @@ export type SessionDefinition = {
   readonly executionProviders: readonly string[];
   readonly intraOpThreads: number;
   readonly maxBatchSize: number;
+  readonly padding: Padding | undefined;
   readonly declaredInputs: readonly TensorSpec[] | undefined;
   readonly declaredOutputs: readonly TensorSpec[] | undefined;
   readonly warmUpRuns: number;
@@ -27,12 +30,15 @@ export type SessionDefinition = {
 
 export type ToWorker = { readonly kind: "run"; readonly inputs: readonly ModelInput[] };
 
+/** What a session is found to take, give and cost. */
+export type SessionSpecs = {
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+  readonly profile: readonly ProfilePoint[];
+};
+
 export type FromWorker =
-  | {
-      readonly kind: "ready";
-      readonly inputs: readonly TensorSpec[];
-      readonly outputs: readonly TensorSpec[];
-    }
+  | ({ readonly kind: "ready" } & SessionSpecs)
   | { readonly kind: "unfit"; readonly because: string }
   | { readonly kind: "ran"; readonly outputs: readonly ReadonlyMap<string, Tensor>[] }
   | { readonly kind: "failed"; readonly code: ErrorCode; readonly message: string };
