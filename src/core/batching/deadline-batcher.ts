@@ -73,7 +73,7 @@ export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<R
     request.predictedMs = this.#forecastMs(request, idleInstances, nowMs);
     const reason = this.#reasonToRefuse(request, idleInstances, nowMs);
     if (reason !== undefined) return [this.#refuse(request, reason, nowMs)];
-    const refused = this.#makeRoom(request, idleInstances, nowMs);
+    const refused = this.#makeRoom(request, nowMs);
     if (refused.at(-1)?.request === request) return refused;
     this.#queues.add(request);
     this.#expiresAtMs = Math.min(this.#expiresAtMs, this.#latestStartMs(request));
@@ -176,13 +176,10 @@ export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<R
     return leftMs < request.predictedMs * error ? "busy" : undefined;
   }
 
-  #makeRoom(request: Request, idleInstances: number, nowMs: number): readonly Refusal<Request>[] {
+  #makeRoom(request: Request, nowMs: number): readonly Refusal<Request>[] {
     if (this.#queues.requests === 0) return [];
-    const { maxQueued, maxBatchSize } = this.#settings;
-    // What came together is decided together: what idle instances are about to take does not wait.
-    const room = maxQueued + idleInstances * maxBatchSize;
     const refused: Refusal<Request>[] = [];
-    while (this.#queues.items + request.items > room) {
+    while (this.#queues.items + request.items > this.#settings.maxQueued) {
       const victim = this.#queues.displaceable(request);
       if (victim === undefined) return [...refused, this.#refuse(request, "full", nowMs)];
       this.#queues.remove([victim]);
