@@ -89,6 +89,9 @@ export class BatchRunner {
       if (signal?.aborted === true) throw cancelled();
       if (instances.state() === "down") throw this.#notReady();
       if (isRetry && !this.#retries.admits()) throw this.#tooManyRetries();
+      // Nobody finds a queue full because its turn has not ended while an instance is idle.
+      const isFull = batcher.waitingItems + request.items > this.#parts.maxQueued;
+      if (isFull && instances.idle() > 0) this.#decide();
       const nowMs = clock.monotonicMs();
       const waiting: Waiting = {
         ...request,
