@@ -1,3 +1,4 @@
+import { RANKS_AS_DUE_AFTER_MS } from "../core/batching/deadline-batcher.js";
 import type { Batcher, QueuedRequest, RefusalReason, Run } from "../core/batching/request.js";
 import type { TrueLatency } from "./profile.js";
 import { seeded } from "./random.js";
@@ -61,7 +62,7 @@ export function simulate(
   const enter = (request: SimulatedRequest, nowMs: number) => {
     for (const refusal of policy.enter(request, idle(), nowMs)) {
       if (refusal.request.index === spare && refusal.request.deadlineAtMs !== Infinity) {
-        enter({ ...refusal.request, deadlineAtMs: Infinity }, nowMs);
+        enter(spared(refusal.request), nowMs);
       } else end(refusal.request, nowMs, { refused: refusal.reason });
     }
   };
@@ -94,6 +95,12 @@ export function simulate(
     }
     decide(nowMs);
   }
+}
+
+/** The same request without a deadline, but in the place in the queue that its deadline gives it. */
+function spared(request: SimulatedRequest): SimulatedRequest {
+  const enqueuedAtMs = request.dueAtMs - RANKS_AS_DUE_AFTER_MS;
+  return { ...request, deadlineAtMs: Infinity, enqueuedAtMs };
 }
 
 function requestOf(arrival: Arrival, index: number): SimulatedRequest {

@@ -1,4 +1,5 @@
 import { ArrivalGaps } from "./arrival-gaps.js";
+import { BatchSizes } from "./batch-sizes.js";
 import { DecisionLog } from "./decision-log.js";
 import type { LoggedRun, RunReason } from "./decision-log.js";
 import { formBatch } from "./form-batch.js";
@@ -28,9 +29,8 @@ const USUAL_PRIORITY = 2;
 const LEAST_PRIORITY = 10;
 /** A model that would refuse everything is asked again after such a silence. */
 const PROBE_AFTER_MS = 1000;
-/** Every so many full batches, one is a little larger than seems best. */
-const EXPLORE_EVERY = 32;
-const BUDGET_GAIN = 0.05;
+/** What is due no time ranks as if it were due so long after it came. */
+export const RANKS_AS_DUE_AFTER_MS = 1000;
 const LOGGED_DECISIONS = 128;
 
 /**
@@ -44,22 +44,20 @@ const LOGGED_DECISIONS = 128;
 export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<Request> {
   readonly #settings: BatcherSettings;
   readonly #costs: LatencyModel;
+  readonly #sizes: BatchSizes;
   readonly #queues = new TenantQueues<Request>();
   readonly #gaps = new ArrivalGaps();
   readonly #log = new DecisionLog(LOGGED_DECISIONS);
   readonly #running = new Map<Run<Request>, LoggedRun>();
   /** Of answers that waited: how long it took, over how long was predicted. */
   readonly #error = new QuantileTracker(0.5, 1, 0.02);
-  #usualBudgetMs = Infinity;
   #expiresAtMs = Infinity;
   #probe: Request | undefined;
-  #fullBatches = 0;
-  /** When a request was last refused for want of time. */
-  #shortAtMs = -Infinity;
 
   constructor(settings: BatcherSettings) {
     this.#settings = settings;
     this.#costs = new LatencyModel(settings.maxBatchSize, settings.profile);
+    this.#sizes = new BatchSizes(settings, this.#costs);
   }
 
   get waitingItems(): number {
@@ -69,11 +67,11 @@ export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<R
   enter(request: Request, idleInstances: number, nowMs: number): readonly Refusal<Request>[] {
     const { deadlineAtMs, enqueuedAtMs, items, length } = request;
     this.#gaps.arrived(request.shapeKey, nowMs);
-    this.#noteBudget(deadlineAtMs - enqueuedAtMs);
-    request.rankMs = this.#rankOf(request);
+    request.rankMs = rankOf(request);
     request.workMs = this.#costs.workMs(items, length);
     request.predictedMs = this.#forecastMs(request, idleInstances, nowMs);
     const reason = this.#reasonToRefuse(request, idleInstances, nowMs);
+    if (reason !== "hopeless") this.#sizes.noteBudget(deadlineAtMs - enqueuedAtMs);
     if (reason !== undefined) return [this.#refuse(request, reason, nowMs)];
     const refused = this.#makeRoom(request, nowMs);
     if (refused.at(-1)?.request === request) return refused;
@@ -86,14 +84,14 @@ export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<R
     const refuse = nowMs < this.#expiresAtMs ? [] : this.#expire(nowMs);
     const wait = (untilMs: number) => ({ refuse, next: { kind: "wait", untilMs } as const });
     if (idleInstances === 0 || this.#queues.requests === 0) return wait(this.#expiresAtMs);
-    const batch = formBatch(this.#queues, this.#costs, this.#limits(nowMs), nowMs);
-    const isFull = batch.items >= this.#targetSize(batch.length, nowMs);
+    const batch = formBatch(this.#queues, this.#costs, this.#sizes.limits(nowMs), nowMs);
+    const isFull = batch.items >= this.#sizes.target(batch.length, nowMs);
     const isAll = batch.requests.length === this.#queues.requests;
     if (!isFull) {
       const untilMs = this.#waitUntilMs(batch, idleInstances, nowMs);
       if (untilMs > nowMs) return wait(Math.min(untilMs, this.#expiresAtMs));
     }
-    if (isFull) this.#fullBatches += 1;
+    if (isFull) this.#sizes.noteFullBatch();
     this.#queues.serve(batch.requests);
     const because = isFull ? "full" : isAll ? "no wait pays" : "fits no more";
     return { refuse, next: { kind: "run", run: this.#start(batch, because, nowMs) } };
@@ -133,12 +131,13 @@ export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<R
   explain(nowMs: number) {
     const { profile, ...settings } = this.#settings;
     const length = profile[0]?.length ?? 1;
+    const { usualBudgetMs } = this.#sizes;
     return {
       settings,
-      usualBudgetMs: this.#usualBudgetMs === Infinity ? null : this.#usualBudgetMs,
+      usualBudgetMs: usualBudgetMs === Infinity ? null : usualBudgetMs,
       waiting: { items: this.#queues.items, tenants: this.#queues.tenants.size },
       running: this.#running.size,
-      targetItems: this.#targetSize(length, nowMs),
+      targetItems: this.#sizes.target(length, nowMs),
       predictedMs: this.#costs.curve(length),
       decisions: this.#log.last(),
     };
@@ -154,7 +153,7 @@ export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<R
     );
     const logged: LoggedRun = {
       ...{ kind: "run", atMs: nowMs, because, requests: requests.length, items, predictedMs },
-      ...{ targetItems: this.#targetSize(length, nowMs), waitingItems: this.#queues.items },
+      ...{ targetItems: this.#sizes.target(length, nowMs), waitingItems: this.#queues.items },
       ...{ oldestWaitedMs: nowMs - enqueuedAtMs, tookMs: undefined },
     };
     this.#running.set(run, logged);
@@ -209,7 +208,7 @@ export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<R
     const { enqueuedAtMs, deadlineAtMs, items, length } = request;
     request.isTaken = true;
     const isLate = because === "hopeless" || because === "expired";
-    if (because === "busy" || because === "expired") this.#shortAtMs = nowMs;
+    if (because === "busy" || because === "expired") this.#sizes.noteShortage(nowMs);
     const predictedMs = isLate ? this.#costs.meanMs(items, length) : request.predictedMs;
     const leftMs = deadlineAtMs - nowMs;
     const waitedMs = nowMs - enqueuedAtMs;
@@ -224,7 +223,7 @@ export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<R
     const { items, length } = request;
     const size = Math.max(
       items,
-      Math.min(this.#targetSize(length, nowMs), this.#queues.items + items),
+      Math.min(this.#sizes.target(length, nowMs), this.#queues.items + items),
     );
     const mates = this.#costs.workMs(size - items, length);
     const aheadMs = Math.max(0, this.#queues.workAheadMs(request) - mates);
@@ -242,50 +241,9 @@ export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<R
     return firstMs === Infinity ? 0 : firstMs;
   }
 
-  /** Without a deadline a request ranks as if it had the usual one. */
-  #rankOf({ enqueuedAtMs, deadlineAtMs, priority }: Request): number {
-    const usualMs = this.#usualBudgetMs === Infinity ? 0 : this.#usualBudgetMs;
-    const level = priority === 0 ? USUAL_PRIORITY : Math.min(priority, LEAST_PRIORITY);
-    const dueAtMs = deadlineAtMs === Infinity ? enqueuedAtMs + usualMs : deadlineAtMs;
-    return dueAtMs + (level - USUAL_PRIORITY) * AGEING_MS;
-  }
-
-  #noteBudget(budgetMs: number): void {
-    if (budgetMs === Infinity) return;
-    const before = this.#usualBudgetMs === Infinity ? budgetMs : this.#usualBudgetMs;
-    this.#usualBudgetMs = before + BUDGET_GAIN * (budgetMs - before);
-  }
-
   #latestStartMs(request: Request): number {
     if (request === this.#probe) return request.deadlineAtMs;
     return request.deadlineAtMs - this.#costs.lowMs(request.items, request.length);
-  }
-
-  #limits(nowMs: number) {
-    const { maxPaddingShare, maxBatchSize } = this.#settings;
-    const explores = this.#fullBatches % EXPLORE_EVERY === EXPLORE_EVERY - 1;
-    const targetSize = (length: number) => {
-      const size = this.#targetSize(length, nowMs);
-      return explores ? Math.min(maxBatchSize, this.#costs.sizeAbove(size, length)) : size;
-    };
-    return { targetSize, maxPaddingShare, isShort: this.#isShort(nowMs) };
-  }
-
-  /** Requests are refused for want of time. */
-  #isShort(nowMs: number): boolean {
-    return nowMs - this.#shortAtMs < this.#usualBudgetMs;
-  }
-
-  /** A request that has just missed a batch must have time for that one and its own. */
-  #targetSize(length: number, nowMs: number): number {
-    const { maxBatchSize } = this.#settings;
-    const best = Math.min(
-      maxBatchSize,
-      this.#costs.bestSize(length, this.#isShort(nowMs)) ?? maxBatchSize,
-    );
-    if (this.#usualBudgetMs === Infinity) return best;
-    const safety = this.#costs.meanMs(best, length) / this.#costs.highMs(best, length);
-    return Math.max(1, this.#costs.sizeWithin((this.#usualBudgetMs / 2) * safety, best, length));
   }
 
   /** Until when a batch that is not full should wait for more; a time that is past: not at all. */
@@ -303,4 +261,11 @@ export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<R
     }
     return untilMs;
   }
+}
+
+/** The order of a tenant's requests: earlier deadlines first, shifted by priority. */
+function rankOf({ enqueuedAtMs, deadlineAtMs, priority }: QueuedRequest): number {
+  const level = priority === 0 ? USUAL_PRIORITY : Math.min(priority, LEAST_PRIORITY);
+  const dueAtMs = deadlineAtMs === Infinity ? enqueuedAtMs + RANKS_AS_DUE_AFTER_MS : deadlineAtMs;
+  return dueAtMs + (level - USUAL_PRIORITY) * AGEING_MS;
 }

@@ -70,7 +70,7 @@ describe("a batch", () => {
     },
     {
       name: "nobody joins who would make the first late",
-      queue: [{ name: "tight", deadlineAtMs: 13 }, ...times(7, { name: "other" })],
+      queue: [{ name: "tight", deadlineAtMs: 12 }, ...times(7, { name: "other" })],
       batch: ["tight"],
     },
     {
@@ -85,6 +85,17 @@ describe("a batch", () => {
     },
   ])("$name", ({ queue, batch }) => {
     expect(batchOf(queue)).toEqual(batch);
+  });
+
+  test("those in a hurry do not make the batches of all the others small", () => {
+    const batcher = batcherWith();
+    for (let at = 0; at < 200; at += 1) {
+      const isHurried = at % 50 === 0;
+      batcher.enter(aRequest({ deadlineAtMs: isHurried ? 20 : Infinity }), 0, 0);
+      batcher.clear();
+    }
+    for (const name of "12345678") batcher.enter(aRequest({ name }), 0, 0);
+    expect(namesOf(batcher)).toHaveLength(8);
   });
 
   test("a lower priority ages: after two seconds it goes before what has just come", () => {
@@ -163,7 +174,8 @@ describe("refusals", () => {
     { name: "time for both", waiting: 32, leftMs: 200, reasons: [] },
     { name: "seconds left, and milliseconds predicted", waiting: 2, leftMs: 4935, reasons: [] },
   ])("$name: $reasons", ({ waiting, leftMs, reasons }) => {
-    expect(reasonsOf(busyBatcher(waiting), { deadlineAtMs: leftMs })).toEqual(reasons);
+    const newcomer = { deadlineAtMs: leftMs, priority: 3 };
+    expect(reasonsOf(busyBatcher(waiting), newcomer)).toEqual(reasons);
   });
 
   test("one that waits is refused when no run could still make it, and not before", () => {
@@ -226,7 +238,7 @@ test("explain tells figures and reasons, and nothing of tenants or inputs", () =
   expect(JSON.stringify(explained)).not.toContain("secret");
   expect(explained.decisions).toMatchObject([
     { kind: "refuse", because: "hopeless", leftMs: 1 },
-    { kind: "run", because: "full", items: 1, predictedMs: 9, tookMs: 11 },
+    { kind: "run", because: "no wait pays", items: 1, predictedMs: 9, tookMs: 11 },
   ]);
 });
 
