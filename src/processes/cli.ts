@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { ServiceError } from "../core/error.js";
 import { checkCommand } from "./commands/check.js";
 import { demoCommand } from "./commands/demo.js";
+import { doctorCommand } from "./commands/doctor.js";
 import { decideCommand } from "./commands/decide.js";
 import { exposuresCommand } from "./commands/exposures.js";
 import { importCommand } from "./commands/import.js";
@@ -27,6 +28,7 @@ const program = new Command("weir")
   .addCommand(schemaCommand())
   .addCommand(replayCommand())
   .addCommand(renderCommand())
+  .addCommand(doctorCommand())
   .addCommand(exposuresCommand())
   .addCommand(importCommand());
 

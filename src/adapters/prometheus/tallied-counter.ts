@@ -5,6 +5,16 @@ type Tally = { count: number; readonly next: Map<string, Tally> };
 
 const emptyTally = (): Tally => ({ count: 0, next: new Map() });
 
+function nextOf(tally: Tally, value: string | undefined): Tally {
+  if (value === undefined) return tally;
+  let next = tally.next.get(value);
+  if (next === undefined) {
+    next = emptyTally();
+    tally.next.set(value, next);
+  }
+  return next;
+}
+
 /**
  * A counter for the request path. prom-client makes a string of all labels, and looks it up, for
  * every count; this one walks Maps, and prom-client hears of it at a scrape.
@@ -16,7 +26,7 @@ export function talliedCounter(
   name: string,
   help: string,
   ...labelNames: readonly string[]
-): (...values: readonly string[]) => void {
+): (first?: string, second?: string, third?: string) => void {
   const root = emptyTally();
   const series: { readonly labels: Record<string, string>; readonly tally: Tally }[] = [];
   new Counter({
@@ -26,17 +36,11 @@ export function talliedCounter(
       for (const { labels, tally } of series) this.inc(labels, tally.count);
     },
   });
-  return (...values) => {
-    let tally = root;
-    for (const value of values) {
-      let next = tally.next.get(value);
-      if (next === undefined) {
-        next = emptyTally();
-        tally.next.set(value, next);
-      }
-      tally = next;
-    }
+  // No rest parameter: it would be a list made for every count.
+  return (first, second, third) => {
+    const tally = nextOf(nextOf(nextOf(root, first), second), third);
     if (tally.count === 0) {
+      const values = [first, second, third];
       const labels = Object.fromEntries(labelNames.map((label, at) => [label, values[at] ?? ""]));
       series.push({ labels, tally });
     }

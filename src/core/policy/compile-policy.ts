@@ -6,6 +6,7 @@ import type { Policy } from "../../schema/policy.js";
 import type { PolicyIssue } from "../../schema/policy-issue.js";
 import type { Shadow } from "../../schema/shadow.js";
 import { celEnvironment, compileExpression, type CompiledExpression } from "../cel/expression.js";
+import { unassignedOf } from "../experiment/assign.js";
 import { invariant } from "../invariant.js";
 import type { CompiledLimit } from "../limit/limit.js";
 import { shadowCluster, versionKey } from "../render/envoy/names.js";
@@ -60,7 +61,12 @@ export function* compileInSteps(
     value: compileLimitRule(limit, at, compile),
   }));
   const scope: Scope = {
-    holdouts: byModel(policy.holdouts.map((value) => ({ models: value.models, value }))),
+    holdouts: byModel(
+      policy.holdouts.map(({ models, ...holdout }) => ({
+        models,
+        value: { ...holdout, salt: `holdout:${holdout.name}` },
+      })),
+    ),
     experiments: byModel(policy.experiments.map(placedInModel)),
     shadows: byModel(policy.shadows.map(placedInModel)),
     limits: byModel(limits),
@@ -211,6 +217,7 @@ function* compileModel(model: Model, scope: Scope, compile: Compile): Steps<Comp
     experiments,
     shadows,
     limits,
+    seedSalt: `seed:${model.name}`,
     headersInExpressions: headersIn([
       ...scope.residency,
       ...experiments.map(({ eligibility }) => eligibility),
@@ -247,6 +254,7 @@ function compileExperiment(
     arms,
     totalShare: experiment.arms.reduce((total, arm) => total + arm.share, 0),
     choosesVersion: arms.some((arm) => arm.version !== null),
+    unassigned: unassignedOf(name, phase),
   };
 }
 

@@ -5,6 +5,7 @@ import type { LimitKeyPart } from "../../schema/limit.js";
 import type { Policy } from "../../schema/policy.js";
 import type { CompiledExpression } from "../cel/expression.js";
 import type { CompiledLimit } from "../limit/limit.js";
+import type { ArmDecision } from "../routing/decision.js";
 import type { CompiledDomain } from "../rate-limit/rate-limit-tree.js";
 import type { ModelIndex } from "../routing/match-model.js";
 
@@ -46,12 +47,14 @@ export type CompiledModel = {
     readonly name: string;
     readonly unit: string;
     readonly share: number;
+    readonly salt: string;
   }[];
   readonly experiments: readonly CompiledExperiment[];
   readonly shadows: readonly CompiledShadow[];
   readonly limits: readonly CompiledLimitRule[];
   /** What expressions that its requests can meet read; lower-case. */
   readonly headersInExpressions: readonly string[];
+  readonly seedSalt: string;
 };
 
 export type CompiledVersion = {
@@ -79,6 +82,10 @@ export type CompiledExperiment = {
   readonly totalShare: number;
   /** Some arm names a version: a request enters at most one such experiment. */
   readonly choosesVersion: boolean;
+  /** Decisions that are the same for every request, so that none is made for most of them. */
+  readonly unassigned: Readonly<
+    Record<"notInLayerSlot" | "ineligible" | "versionTaken" | "outsideShare", ArmDecision>
+  >;
 };
 
 export type CompiledArm = {
