@@ -31,6 +31,6 @@ export function servedQueue(loaded: LoadedVersion, parts: Parts): ServedQueue {
   return {
     submit: coalesce ? submitOnce(inParts) : inParts,
     idle: () => runner.idle(),
-    explain: () => ({ ...versionName, ...batcher.explain() }),
+    explain: () => ({ ...versionName, ...batcher.explain(parts.clock.monotonicMs()) }),
   };
 }

@@ -25,6 +25,7 @@ import { ServiceError } from "../core/error.js";
 import { ByteBudget } from "../core/serving/byte-budget.js";
 import { ServingStatistics } from "../core/serving/statistics.js";
 import type { PredictionEvent } from "../schema/events.js";
+import { queueRoutes } from "../servers/admin-http/queue-routes.js";
 import { serveAdmin } from "../servers/admin-http/server.js";
 import { serveInferenceGrpc } from "../servers/inference-grpc/server.js";
 import type { InferenceGrpcOptions } from "../servers/inference-grpc/server.js";
@@ -113,7 +114,9 @@ export async function serve(options: ServeOptions): Promise<void> {
     });
     closers.unshift(() => servers.close());
     const ready = () => models.ready();
-    const admin = await serveAdmin({ address: options.adminAddress, registry, ready, logger });
+    const routes = queueRoutes(models);
+    const address = options.adminAddress;
+    const admin = await serveAdmin({ address, registry, ready, routes, logger });
     closers.push(() => admin.close());
     closeWithGrace({ delay: drainMs + FINISH_MS, logger }, async ({ err }) => {
       if (err !== undefined) logger.fatal({ err }, "closing after an error");

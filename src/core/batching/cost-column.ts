@@ -1,26 +1,32 @@
 /**
- * Costs of batches of items of one length, at some batch sizes (the knots), linear in between.
- * `fitted` is the least that any batch of the size or a larger one costs: it rises with the size,
- * and because times err upwards only, a stalled measurement is mended by its larger neighbours.
+ * Costs of batches of items of one length, at some batch sizes (the knots), linear in between. They
+ * never fall with the size: where what was measured does, `fitted` is midway between the least of the
+ * larger and the most of the smaller sizes.
  */
 export class CostColumn {
   readonly length: number;
   readonly #knots: readonly number[];
   readonly #measured: number[];
   #fitted: readonly number[] = [];
-  #best = 1;
+  #amply = 1;
+  #fully = 1;
 
   /** @param costs at each of `knots`, which begin with 1 and rise */
   constructor(length: number, knots: readonly number[], costs: readonly number[]) {
     this.length = length;
     this.#knots = knots;
-    this.#measured = [...costs];
+    this.#measured = leastOfLarger(costs);
     this.#fit();
   }
 
-  /** The smallest size that serves nearly as many items a millisecond as any. */
-  get bestSize(): number {
-    return this.#best;
+  /** The smallest size that serves nine tenths of the items a millisecond that any size can. */
+  get ampleSize(): number {
+    return this.#amply;
+  }
+
+  /** The smallest that serves about as many as any can. */
+  get fullSize(): number {
+    return this.#fully;
   }
 
   costOf(items: number): number {
@@ -74,17 +80,27 @@ export class CostColumn {
   }
 
   #fit(): void {
-    const fitted = [...this.#measured];
-    for (let at = fitted.length - 2; at >= 0; at -= 1) {
-      fitted[at] = Math.min(fitted[at] ?? 0, fitted[at + 1] ?? 0);
-    }
-    this.#fitted = fitted;
-    const rateOf = (at: number) => (this.#knots[at] ?? 0) / (fitted[at] ?? Infinity);
+    const low = leastOfLarger(this.#measured);
     let most = 0;
-    for (let at = 0; at < fitted.length; at += 1) most = Math.max(most, rateOf(at));
-    this.#best = this.#knots.find((_size, at) => rateOf(at) >= NEARLY * most) ?? 1;
+    this.#fitted = this.#measured.map((cost, at) => {
+      most = Math.max(most, cost);
+      return ((low[at] ?? cost) + most) / 2;
+    });
+    const rateOf = (at: number) => (this.#knots[at] ?? 0) / (this.#fitted[at] ?? Infinity);
+    let fastest = 0;
+    for (let at = 0; at < this.#fitted.length; at += 1) fastest = Math.max(fastest, rateOf(at));
+    const smallest = (share: number) =>
+      this.#knots.find((_size, at) => rateOf(at) >= share * fastest) ?? 1;
+    this.#amply = smallest(0.9);
+    this.#fully = smallest(0.99);
   }
 }
 
-/** A larger batch that gains less keeps its requests waiting for nothing. */
-const NEARLY = 0.97;
+/** Times err upwards only: a measurement that was disturbed is mended by those of larger batches. */
+function leastOfLarger(costs: readonly number[]): number[] {
+  const least = [...costs];
+  for (let at = least.length - 2; at >= 0; at -= 1) {
+    least[at] = Math.min(least[at] ?? 0, least[at + 1] ?? 0);
+  }
+  return least;
+}

@@ -49,11 +49,13 @@ export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<R
   readonly #log = new DecisionLog(LOGGED_DECISIONS);
   readonly #running = new Map<Run<Request>, LoggedRun>();
   /** Of answers that waited: how long it took, over how long was predicted. */
-  readonly #error = new QuantileTracker(0.1, 0.9, 0.01);
+  readonly #error = new QuantileTracker(0.5, 1, 0.02);
   #usualBudgetMs = Infinity;
   #expiresAtMs = Infinity;
   #probe: Request | undefined;
   #fullBatches = 0;
+  /** When a request was last refused for want of time. */
+  #shortAtMs = -Infinity;
 
   constructor(settings: BatcherSettings) {
     this.#settings = settings;
@@ -84,8 +86,8 @@ export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<R
     const refuse = nowMs < this.#expiresAtMs ? [] : this.#expire(nowMs);
     const wait = (untilMs: number) => ({ refuse, next: { kind: "wait", untilMs } as const });
     if (idleInstances === 0 || this.#queues.requests === 0) return wait(this.#expiresAtMs);
-    const batch = formBatch(this.#queues, this.#costs, this.#limits(), nowMs);
-    const isFull = batch.items >= this.#targetSize(batch.length);
+    const batch = formBatch(this.#queues, this.#costs, this.#limits(nowMs), nowMs);
+    const isFull = batch.items >= this.#targetSize(batch.length, nowMs);
     const isAll = batch.requests.length === this.#queues.requests;
     if (!isFull) {
       const untilMs = this.#waitUntilMs(batch, idleInstances, nowMs);
@@ -120,15 +122,15 @@ export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<R
     const logged = this.#running.get(run);
     if (logged !== undefined) logged.tookMs = tookMs;
     this.#running.delete(run);
-    for (const { predictedMs, enqueuedAtMs } of run.requests) {
-      if (predictedMs < 2 * run.predictedMs) continue;
-      this.#error.add((nowMs - enqueuedAtMs) / predictedMs);
+    const [lead] = run.requests;
+    if (lead !== undefined && lead.predictedMs > 2 * run.predictedMs) {
+      this.#error.add((nowMs - lead.enqueuedAtMs) / lead.predictedMs);
     }
     this.#costs.observe(run.items, run.length, tookMs, nowMs);
   }
 
   /** What it knows and what it did, for people; holds nothing of any input. */
-  explain() {
+  explain(nowMs: number) {
     const { profile, ...settings } = this.#settings;
     const length = profile[0]?.length ?? 1;
     return {
@@ -136,7 +138,7 @@ export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<R
       usualBudgetMs: this.#usualBudgetMs === Infinity ? null : this.#usualBudgetMs,
       waiting: { items: this.#queues.items, tenants: this.#queues.tenants.size },
       running: this.#running.size,
-      targetItems: this.#targetSize(length),
+      targetItems: this.#targetSize(length, nowMs),
       predictedMs: this.#costs.curve(length),
       decisions: this.#log.last(),
     };
@@ -152,7 +154,7 @@ export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<R
     );
     const logged: LoggedRun = {
       ...{ kind: "run", atMs: nowMs, because, requests: requests.length, items, predictedMs },
-      ...{ targetItems: this.#targetSize(length), waitingItems: this.#queues.items },
+      ...{ targetItems: this.#targetSize(length, nowMs), waitingItems: this.#queues.items },
       ...{ oldestWaitedMs: nowMs - enqueuedAtMs, tookMs: undefined },
     };
     this.#running.set(run, logged);
@@ -172,7 +174,8 @@ export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<R
       this.#probe = request;
       return undefined;
     }
-    const error = Math.min(1.25, Math.max(0.5, this.#error.value));
+    if (idleInstances > 0 && this.#queues.requests === 0) return undefined;
+    const error = Math.min(2, Math.max(0.5, this.#error.value));
     return leftMs < request.predictedMs * error ? "busy" : undefined;
   }
 
@@ -204,7 +207,9 @@ export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<R
 
   #refuse(request: Request, because: RefusalReason, nowMs: number): Refusal<Request> {
     const { enqueuedAtMs, deadlineAtMs, items, length } = request;
+    request.isTaken = true;
     const isLate = because === "hopeless" || because === "expired";
+    if (because === "busy" || because === "expired") this.#shortAtMs = nowMs;
     const predictedMs = isLate ? this.#costs.meanMs(items, length) : request.predictedMs;
     const leftMs = deadlineAtMs - nowMs;
     const waitedMs = nowMs - enqueuedAtMs;
@@ -217,7 +222,10 @@ export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<R
   /** From now to the answer: what runs, what is ahead, and the batch it would be in. */
   #forecastMs(request: Request, idleInstances: number, nowMs: number): number {
     const { items, length } = request;
-    const size = Math.max(items, Math.min(this.#targetSize(length), this.#queues.items + items));
+    const size = Math.max(
+      items,
+      Math.min(this.#targetSize(length, nowMs), this.#queues.items + items),
+    );
     const mates = this.#costs.workMs(size - items, length);
     const aheadMs = Math.max(0, this.#queues.workAheadMs(request) - mates);
     const instances = Math.max(1, this.#running.size + idleInstances);
@@ -253,22 +261,31 @@ export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<R
     return request.deadlineAtMs - this.#costs.lowMs(request.items, request.length);
   }
 
-  #limits() {
+  #limits(nowMs: number) {
     const { maxPaddingShare, maxBatchSize } = this.#settings;
     const explores = this.#fullBatches % EXPLORE_EVERY === EXPLORE_EVERY - 1;
     const targetSize = (length: number) => {
-      const size = this.#targetSize(length);
+      const size = this.#targetSize(length, nowMs);
       return explores ? Math.min(maxBatchSize, this.#costs.sizeAbove(size, length)) : size;
     };
-    return { targetSize, maxPaddingShare };
+    return { targetSize, maxPaddingShare, isShort: this.#isShort(nowMs) };
+  }
+
+  /** Requests are refused for want of time. */
+  #isShort(nowMs: number): boolean {
+    return nowMs - this.#shortAtMs < this.#usualBudgetMs;
   }
 
   /** A request that has just missed a batch must have time for that one and its own. */
-  #targetSize(length: number): number {
+  #targetSize(length: number, nowMs: number): number {
     const { maxBatchSize } = this.#settings;
-    const best = Math.min(maxBatchSize, this.#costs.bestSize(length) ?? maxBatchSize);
+    const best = Math.min(
+      maxBatchSize,
+      this.#costs.bestSize(length, this.#isShort(nowMs)) ?? maxBatchSize,
+    );
     if (this.#usualBudgetMs === Infinity) return best;
-    return Math.max(1, this.#costs.sizeWithin(this.#usualBudgetMs / 2, best, length));
+    const safety = this.#costs.meanMs(best, length) / this.#costs.highMs(best, length);
+    return Math.max(1, this.#costs.sizeWithin((this.#usualBudgetMs / 2) * safety, best, length));
   }
 
   /** Until when a batch that is not full should wait for more; a time that is past: not at all. */

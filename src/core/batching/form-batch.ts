@@ -14,6 +14,8 @@ export type BatchLimits = {
   readonly targetSize: (length: number) => number;
   /** Share of a batch that may be padding, 0..1. */
   readonly maxPaddingShare: number;
+  /** Requests are refused for want of time: a small batch costs another its place. */
+  readonly isShort: boolean;
 };
 
 /** Requests of one tenant that are looked at for one batch. */
@@ -35,9 +37,12 @@ export function formBatch<Request extends QueuedRequest>(
   const turns = [...queues.tenants.values()].map((queue) => new Turn(queue));
   const first = leastServed(turns);
   invariant(first !== undefined, "a batch is formed of what waits");
-  const lead = leadOf(first.waiting, costs, limits, nowMs);
+  const lead = leadOf(first.waiting, queues.items, costs, limits, nowMs);
   invariant(lead !== undefined, "a tenant is forgotten when nothing of it waits");
-  const batch = new GrowingBatch(lead, costs, limits, nowMs);
+  const wantedItems = Math.min(limits.targetSize(lead.length), queues.items);
+  const wantedMs = costs.highMs(Math.max(lead.items, wantedItems), lead.length);
+  const endsByMs = nowMs + Math.min(wantedMs, lead.deadlineAtMs - nowMs);
+  const batch = new GrowingBatch(lead, costs, limits, { nowMs, endsByMs });
   first.servedMs += lead.workMs;
   for (;;) {
     const turn = batch.isFull ? undefined : leastServed(turns);
@@ -76,25 +81,33 @@ function leastServed<Request extends QueuedRequest>(turns: readonly Turn<Request
   return least;
 }
 
+type Span = {
+  readonly nowMs: number;
+  /** As long as a batch of the wanted size takes, or until its lead's deadline, if that is sooner. */
+  readonly endsByMs: number;
+};
+
 class GrowingBatch<Request extends QueuedRequest> implements Batch<Request> {
   readonly requests: Request[];
   items: number;
   length: number;
   readonly #costs: LatencyModel;
   readonly #limits: BatchLimits;
-  readonly #nowMs: number;
+  readonly #span: Span;
   #elements: number;
   #deadlineAtMs: number;
+  #ms: number;
 
-  constructor(lead: Request, costs: LatencyModel, limits: BatchLimits, nowMs: number) {
+  constructor(lead: Request, costs: LatencyModel, limits: BatchLimits, span: Span) {
     this.requests = [lead];
     this.items = lead.items;
     this.length = lead.length;
     this.#elements = lead.items * lead.length;
     this.#deadlineAtMs = lead.deadlineAtMs;
+    this.#ms = costs.meanMs(lead.items, lead.length);
     this.#costs = costs;
     this.#limits = limits;
-    this.#nowMs = nowMs;
+    this.#span = span;
   }
 
   get isFull(): boolean {
@@ -109,50 +122,60 @@ class GrowingBatch<Request extends QueuedRequest> implements Batch<Request> {
     if (items > this.#limits.targetSize(length)) return false;
     const elements = this.#elements + request.items * request.length;
     if (1 - elements / (items * length) > this.#limits.maxPaddingShare) return false;
+    // Padding must not cost more than the request in a batch of its own length.
+    const ms = this.#costs.meanMs(items, length);
+    const isPadded = length !== this.length || length !== request.length;
+    if (isPadded && ms - this.#ms > request.workMs) return false;
+    // One that is in more of a hurry than the lead would make the batch small: it leads another.
+    if (request.deadlineAtMs < this.#span.endsByMs) return false;
     const deadlineAtMs = Math.min(this.#deadlineAtMs, request.deadlineAtMs);
     const isTimely =
-      deadlineAtMs === Infinity || this.#nowMs + this.#costs.meanMs(items, length) <= deadlineAtMs;
+      deadlineAtMs === Infinity ||
+      this.#span.nowMs + this.#costs.highMs(items, length) <= deadlineAtMs;
     if (!isTimely) return false;
     this.requests.push(request);
     this.items = items;
     this.length = length;
     this.#elements = elements;
     this.#deadlineAtMs = deadlineAtMs;
+    this.#ms = ms;
     return true;
   }
 }
 
 /**
- * The first in line, as a rule. But one whose time suffices only for a small batch is set aside when
- * that batch would make more others late than it saves: nothing is refused for it, and it runs as
- * soon as it harms fewer (compare the early drop of Nexus, SOSP 2019).
+ * The first in line, as a rule. But one that may be late even so is set aside when its run would make
+ * others late that are safe now. Nothing is refused for that: it runs as soon as it harms nobody. In
+ * overload everybody would otherwise be served at the last moment, in small batches and half of them
+ * too late (the lazy drop of Nexus, SOSP 2019).
  */
 function leadOf<Request extends QueuedRequest>(
   waiting: readonly Request[],
+  waitingItems: number,
   costs: LatencyModel,
-  { targetSize }: BatchLimits,
+  { targetSize, isShort }: BatchLimits,
   nowMs: number,
 ): Request | undefined {
   const [first] = waiting;
   if (first === undefined || first.deadlineAtMs === Infinity) return first;
-  const { length, shapeKey } = first;
-  const target = targetSize(length);
-  const fullMs = costs.meanMs(target, length);
+  const { length } = first;
+  const size = Math.max(first.items, Math.min(targetSize(length), waitingItems));
+  const safeMs = costs.highMs(size, length);
   const leftMs = first.deadlineAtMs - nowMs;
-  if (leftMs >= fullMs) return first;
-  const smallMs = costs.meanMs(Math.max(1, costs.sizeWithin(leftMs, target, length)), length);
+  if (leftMs >= safeMs) return first;
+  const smallSize = Math.max(first.items, costs.sizeWithin(leftMs, size, length));
+  const laterMs = costs.meanMs(smallSize, length) + safeMs;
   let next: Request | undefined;
-  let [saved, lost] = [0, 0];
+  let [endangered, safe] = [0, 0];
   for (const request of waiting) {
-    if (request.shapeKey !== shapeKey) continue;
     const untilMs = request.deadlineAtMs - nowMs;
-    if (untilMs < fullMs) {
-      saved += request.items;
-      continue;
-    }
+    if (untilMs < safeMs) continue;
+    if (isShort) return request;
     next ??= request;
-    if (untilMs >= smallMs + fullMs || lost >= target) break;
-    lost += request.items;
+    safe += request.items;
+    if (untilMs < laterMs) endangered += request.items;
+    if (safe >= size) break;
   }
-  return lost > Math.min(saved, costs.sizeWithin(leftMs, target, length)) ? next : first;
+  if (next !== undefined && endangered > 0) return next;
+  return first;
 }

@@ -10,14 +10,14 @@ export type ProfilePoint = { readonly items: number; readonly length: number; re
  * the machine is seen in batches of any size, and slows the prediction of all of them.
  *
  * It must not believe one stalled run, and must believe again after a slow hour: an observation is
- * clipped to twice the prediction; one that is much faster counts more, for nothing makes a run too
- * fast; and one that comes after a silence counts for all that was not seen meanwhile.
+ * clipped to half and twice the prediction, but one that comes after a silence and is much faster is
+ * believed whole, for nothing makes a run too fast.
  */
 export class LatencyModel {
   readonly #knots: readonly number[];
   readonly #columns = new Map<number, CostColumn>();
   readonly #low = new QuantileTracker(0.05, 0.95, RATIO_STEP);
-  readonly #high = new QuantileTracker(0.95, 1.1, RATIO_STEP);
+  readonly #high = new QuantileTracker(0.98, 1.3, RATIO_STEP);
   #slowness = 1;
   #lastRunAtMs = -Infinity;
 
@@ -45,13 +45,17 @@ export class LatencyModel {
 
   /** Instance time of so many items in batches of the best size. */
   workMs(items: number, length: number): number {
-    const size = this.#column(length)?.bestSize ?? 1;
+    const size = this.#column(length)?.ampleSize ?? 1;
     return (this.meanMs(size, length) * items) / size;
   }
 
-  /** The size that serves most items a millisecond; undefined while nothing is known. */
-  bestSize(length: number): number | undefined {
-    return this.#column(length)?.bestSize;
+  /**
+   * The size to run: where time is short the one that serves most items a millisecond, else one that
+   * serves nearly as many and answers sooner. Undefined while nothing is known.
+   */
+  bestSize(length: number, isShort: boolean): number | undefined {
+    const column = this.#column(length);
+    return isShort ? column?.fullSize : column?.ampleSize;
   }
 
   /** Expected times of the sizes at which they are kept, of items of this length. */
@@ -85,10 +89,13 @@ export class LatencyModel {
     const ratio = Math.max(LEAST_MS, ms) / this.meanMs(items, length);
     this.#low.add(ratio);
     this.#high.add(ratio);
-    const gain = ratio < MUCH_FASTER ? Math.max(0.5, Math.min(1, silenceMs / TRUSTED_MS)) : GAIN;
-    const clipped = Math.min(ratio, MAX_RATIO);
-    this.#slowness *= 1 + gain * (clipped - 1);
-    column.adjust(items, 1 + GAIN * (Math.max(MUCH_FASTER, clipped) - 1));
+    if (ratio < MUCH_FASTER && silenceMs >= TRUSTED_MS) {
+      this.#slowness *= ratio;
+      return;
+    }
+    const clipped = Math.min(MAX_RATIO, Math.max(1 / MAX_RATIO, ratio));
+    this.#slowness *= clipped ** SLOWNESS_GAIN;
+    column.adjust(items, clipped ** SHAPE_GAIN);
   }
 
   #learn(points: readonly ProfilePoint[]): void {
@@ -112,7 +119,9 @@ export class LatencyModel {
   }
 }
 
-const GAIN = 0.1;
+/** In logarithms, so that noise that is as often twice as half does not move them. */
+const SLOWNESS_GAIN = 0.1;
+const SHAPE_GAIN = 0.03;
 const MAX_RATIO = 2;
 const MUCH_FASTER = 0.5;
 /** After such a silence a run says more than everything before it. */
