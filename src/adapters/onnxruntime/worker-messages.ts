@@ -1,7 +1,7 @@
-import type { ModelInput } from "../../app/model-ports.js";
 import type { ErrorCode } from "../../core/error.js";
 import type { TensorSpec } from "../../core/serving/model-spec.js";
 import type { Tensor } from "../../core/serving/tensor.js";
+import type { PackedTensors } from "./packed-tensors.js";
 
 /** What a worker is started with. */
 export type SessionDefinition = {
@@ -25,7 +25,12 @@ export type SessionDefinition = {
   readonly warmUpShapes: Readonly<Record<string, readonly number[]>>;
 };
 
-export type ToWorker = { readonly kind: "run"; readonly inputs: readonly ModelInput[] };
+/** A batch of one kind: plain bodies for the pipeline, or tensors. */
+export type BatchInput =
+  | { readonly kind: "raw"; readonly bodies: readonly Uint8Array[] }
+  | { readonly kind: "tensors"; readonly packed: PackedTensors };
+
+export type ToWorker = { readonly kind: "run"; readonly input: BatchInput };
 
 export type FromWorker =
   | {
@@ -34,5 +39,7 @@ export type FromWorker =
       readonly outputs: readonly TensorSpec[];
     }
   | { readonly kind: "unfit"; readonly because: string }
-  | { readonly kind: "ran"; readonly outputs: readonly ReadonlyMap<string, Tensor>[] }
+  | { readonly kind: "ran"; readonly packed: PackedTensors }
+  /** Of a pipeline: each request's may have other names. */
+  | { readonly kind: "answered"; readonly outputs: readonly ReadonlyMap<string, Tensor>[] }
   | { readonly kind: "failed"; readonly code: ErrorCode; readonly message: string };

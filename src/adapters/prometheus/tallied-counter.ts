@@ -1,13 +1,8 @@
 import { Counter, type Registry } from "prom-client";
-
-/** Reached from the root by the value of one label after the other. */
-type Tally = { count: number; readonly next: Map<string, Tally> };
-
-const emptyTally = (): Tally => ({ count: 0, next: new Map() });
+import { SeriesByLabels } from "./series-by-labels.js";
 
 /**
- * A counter for the request path. prom-client makes a string of all labels, and looks it up, for
- * every count; this one walks Maps, and prom-client hears of it at a scrape.
+ * A counter for the request path: prom-client hears of it at a scrape.
  *
  * @returns counts one for these values of the labels, in the order of their names
  */
@@ -17,29 +12,15 @@ export function talliedCounter(
   help: string,
   ...labelNames: readonly string[]
 ): (...values: readonly string[]) => void {
-  const root = emptyTally();
-  const series: { readonly labels: Record<string, string>; readonly tally: Tally }[] = [];
+  const series = new SeriesByLabels(labelNames, () => ({ count: 0 }));
   new Counter({
     ...{ name, help, labelNames, registers: [registry] },
     collect() {
       this.reset();
-      for (const { labels, tally } of series) this.inc(labels, tally.count);
+      for (const { labels, value } of series.all) this.inc(labels, value.count);
     },
   });
   return (...values) => {
-    let tally = root;
-    for (const value of values) {
-      let next = tally.next.get(value);
-      if (next === undefined) {
-        next = emptyTally();
-        tally.next.set(value, next);
-      }
-      tally = next;
-    }
-    if (tally.count === 0) {
-      const labels = Object.fromEntries(labelNames.map((label, at) => [label, values[at] ?? ""]));
-      series.push({ labels, tally });
-    }
-    tally.count += 1;
+    series.of(values).count += 1;
   };
 }
