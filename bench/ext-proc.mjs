@@ -2,26 +2,23 @@
  * What an external processor costs: weir extproc beside the same Envoy without one, and beside a
  * minimal server in Go. See docs/benchmarks.md.
  */
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { cpus, loadavg, release, tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { fileURLToPath, URL } from "node:url";
 import { Command, Option } from "commander";
 import { format } from "prettier";
 import { envoyBinary } from "../dist/adapters/toolchain/envoy-binary.js";
-import { ServiceError } from "../dist/core/error.js";
 import { TRANSPORTS } from "../dist/servers/ext-proc/server.js";
-import { EXIT, ExitError } from "../dist/processes/exit.js";
+import { checkOptions, runProgram, say, wholeNumber } from "./command-line.mjs";
 import { profileReport } from "./cpu-profile.mjs";
 import { goPrograms } from "./go-programs.mjs";
 import { measure } from "./measure.mjs";
+import { writePage } from "./page.mjs";
 import { output, start } from "./programs.mjs";
-import { disturbance, table } from "./report.mjs";
+import { disturbance, EXT_PROC_ROWS, table } from "./report.mjs";
 import { SETUPS, startSetup } from "./setups.mjs";
 
-const PAGE = fileURLToPath(new URL("../docs/benchmarks.md", import.meta.url));
-const MARKS = ["<!-- bench:begin -->\n", "<!-- bench:end -->\n"];
 /** Caches and connections are cold when the others had the machine. */
 const WARM_UP_SECONDS = 1;
 
@@ -46,28 +43,9 @@ const program = new Command("npm run bench --")
       .preset("weir"),
   );
 
-function wholeNumber(flags, description, byDefault) {
-  return new Option(flags, description).default(byDefault).argParser((text) => {
-    const value = Number(text);
-    if (Number.isSafeInteger(value) && value > 0) return value;
-    throw new ExitError(EXIT.badConfiguration, `${flags}: ${text} is not a whole number above 0`);
-  });
-}
-
 async function main() {
   const options = program.parse().opts();
-  if (options.write && options.rounds < 3) {
-    throw new ExitError(
-      EXIT.badConfiguration,
-      "--write needs 3 rounds or more: fewer show no spread",
-    );
-  }
-  if (process.platform !== "linux") {
-    throw new ExitError(
-      EXIT.unavailable,
-      "the benchmark reads CPU times from /proc: run it on Linux",
-    );
-  }
+  checkOptions(options);
   const programs = await goPrograms();
   const envoy = await envoyBinary({ onProgress: say });
   const folder = await mkdtemp(join(tmpdir(), "weir-bench-"));
@@ -106,13 +84,15 @@ async function compare(lab, load, options) {
     for (const one of running) await one.stop();
   }
   const markdown = await format(
-    [conditions, disturbance(rounds), table(SETUPS, rounds)].filter(Boolean).join("\n\n"),
+    [conditions, disturbance(rounds), table(EXT_PROC_ROWS, SETUPS, rounds)]
+      .filter(Boolean)
+      .join("\n\n"),
     {
       ...{ parser: "markdown", printWidth: 100 },
     },
   );
   process.stdout.write(markdown);
-  if (options.write) await writePage(markdown);
+  if (options.write) say(`wrote ${await writePage("bench", markdown)}`);
 }
 
 /** Each round begins with another setup, so that none always runs after the same one. */
@@ -167,22 +147,4 @@ async function describeConditions({ envoy, node }, options) {
   ].join("\n");
 }
 
-async function writePage(markdown) {
-  const page = await readFile(PAGE, "utf8");
-  const [begin, end] = [page.indexOf(MARKS[0]) + MARKS[0].length, page.indexOf(MARKS[1])];
-  await writeFile(PAGE, `${page.slice(0, begin)}\n${markdown}\n${page.slice(end)}`);
-  say(`wrote ${PAGE}`);
-}
-
-function say(line) {
-  process.stderr.write(`${line}\n`);
-}
-
-try {
-  await main();
-} catch (error) {
-  const code = error instanceof ExitError ? error.code : undefined;
-  const isMissing = error instanceof ServiceError && error.code === "dependencyDown";
-  process.exitCode = code ?? (isMissing ? EXIT.unavailable : EXIT.internal);
-  say(code !== undefined || isMissing ? error.message : error.stack);
-}
+await runProgram(main);

@@ -1,3 +1,4 @@
+/* global clearTimeout, setTimeout */
 /** The processes of a run: each says on stdout that it is ready, and all end with the run. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -11,12 +12,14 @@ import { createInterface } from "node:readline";
  * @property {() => Promise<void>} stop  asks with SIGTERM and waits
  */
 
+const STOP_TIMEOUT_MS = 5000;
+
 /** @type {Set<import("node:child_process").ChildProcess>} */
 const running = new Set();
 
 /** Whatever ends this process ends them. */
 process.once("exit", () => {
-  for (const child of running) child.kill("SIGKILL");
+  for (const child of running) killWithChildren(child.pid);
 });
 for (const [signal, code] of [
   ["SIGINT", 130],
@@ -30,9 +33,15 @@ for (const [signal, code] of [
  *
  * @param {string} command
  * @param {readonly string[]} args
+ * @param {{ cwd?: string, env?: Readonly<Record<string, string>> }} options  env: in addition
  */
-export function launch(command, args) {
-  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], env: environment() });
+export function launch(command, args, { cwd, env = {} } = {}) {
+  const child = spawn(command, args, {
+    stdio: ["ignore", "pipe", "pipe"],
+    detached: true,
+    ...{ cwd, env: { ...environment(), ...env } },
+  });
+  child.stdout.resume();
   running.add(child);
   let stderr = "";
   child.stderr.setEncoding("utf8").on("data", (text) => {
@@ -42,9 +51,21 @@ export function launch(command, args) {
   closed.catch(() => undefined).finally(() => running.delete(child));
   const stop = async () => {
     if (child.exitCode === null && child.signalCode === null) child.kill("SIGTERM");
+    // Some leave children behind, which keep its output open.
+    const kill = setTimeout(() => killWithChildren(child.pid), STOP_TIMEOUT_MS);
     await closed;
+    clearTimeout(kill);
   };
   return { child, closed, stop, stderr: () => stderr };
+}
+
+/** It leads a group of its own, unless it is long gone. */
+function killWithChildren(pid) {
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch (error) {
+    if (error.code !== "ESRCH") throw error;
+  }
 }
 
 /** Settings of the shell must not change what is measured. */

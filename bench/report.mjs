@@ -14,7 +14,7 @@ const serverUs = (window) => (window.serverUs === 0 ? NaN : window.serverUs);
 const cpuUs = ({ serverUs, envoyUs }) => serverUs + envoyUs;
 
 /** What a column shows of one round; `go` is absent when it was not measured. */
-const ROWS = [
+export const EXT_PROC_ROWS = [
   heading("Ratios, closed loop"),
   ...ratiosOfCpu("closed"),
   row("Requests per second, to no ext_proc", 2, (one, { none }) => {
@@ -67,11 +67,11 @@ function ratiosOfCpu(loop) {
   ];
 }
 
-function heading(title) {
+export function heading(title) {
   return { title: `**${title}**` };
 }
 
-function row(title, digits, value) {
+export function row(title, digits, value) {
   return { title, digits, value };
 }
 
@@ -81,14 +81,15 @@ function added(percentile, one, none) {
 }
 
 /**
- * @param {readonly import("./setups.mjs").Setup[]} setups
+ * @param {readonly ReturnType<typeof row>[]} rows
+ * @param {readonly { name: string, title: string }[]} setups
  * @param {readonly Round[]} rounds
  */
-export function table(setups, rounds) {
+export function table(rows, setups, rounds) {
   const lines = [
     ["", ...setups.map(({ title }) => title)],
     ["---", ...setups.map(() => "---:")],
-    ...ROWS.map(({ title, digits, value }) => [
+    ...rows.map(({ title, digits, value }) => [
       title,
       ...setups.map(({ name }) =>
         value === undefined
@@ -105,7 +106,7 @@ export function table(setups, rounds) {
 
 /** A warning for the reader when the machine was not ours alone; undefined when it was. */
 export function disturbance(rounds) {
-  const windows = rounds.flatMap(Object.values).flatMap(({ closed, open }) => [closed, open]);
+  const windows = rounds.flatMap(Object.values).flatMap(Object.values);
   const share = median(windows.map(({ othersShare }) => othersShare).toSorted((a, b) => a - b));
   if (share <= TOLERABLE_SHARE) return undefined;
   return `**Other programs took ${(100 * share).toFixed(0)} % of the CPU time used: latency tails and requests per second are theirs as much as ours. The ratios of CPU suffer less, but may move by a quarter from run to run.**`;

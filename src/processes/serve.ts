@@ -13,6 +13,7 @@ import { exposeProcess } from "../adapters/prometheus/process-metrics.js";
 import { prometheusServingMetrics } from "../adapters/prometheus/serving-metrics.js";
 import { exposeTritonMetrics } from "../adapters/prometheus/triton-metrics.js";
 import { systemClock } from "../adapters/system/clock.js";
+import { usableCores } from "../adapters/system/usable-cores.js";
 import { makeLogger, type LogLevel } from "../adapters/system/logger.js";
 import { makeInfer } from "../app/infer.js";
 import { meteredLoad } from "../app/metered-load.js";
@@ -87,7 +88,8 @@ export async function serve(options: ServeOptions): Promise<void> {
   const recorded = recordedMetrics(statistics, prometheusServingMetrics(registry));
   const { metrics, loadOf } = meteredLoad(systemClock, recorded);
   const publicKeys = await Promise.all(options.modelKeys.map(readPublicKey));
-  const runtime = onnxModelRuntime({ timer: afterMs, logger, publicKeys });
+  const cores = await usableCores();
+  const runtime = onnxModelRuntime({ usableCores: cores, timer: afterMs, logger, publicKeys });
   const { repository: root, modelControl: control } = options;
   // Opened before the models are, so that no change falls between.
   const watch = control === "poll" ? await openRepositoryWatch(root, afterMs) : undefined;

@@ -142,6 +142,10 @@ export const ModelManifest = z
     instances: z.int().min(1).max(64).default(1).meta({
       description: "Sessions per version: each has its own thread and copy of the weights.",
     }),
+    intraOpThreads: z.int().min(1).max(256).optional().meta({
+      description:
+        "Threads that compute one run. Default: the cores that the container may use, divided by the instances.",
+    }),
     executionProviders: z
       .array(
         z.enum(EXECUTION_PROVIDERS, {

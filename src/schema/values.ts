@@ -15,6 +15,12 @@ export const Name = z
   .regex(/^[a-z][a-z0-9-]{0,62}$/, { error: nameError })
   .meta({ description: "Lower-case letters, digits and dashes; starts with a letter." });
 
+/** Wider than what a policy can name: model folders come from other servers too. */
+export const ModelFolderName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, {
+  error: ({ input }) =>
+    `model ${shown(input)} must match [A-Za-z0-9][A-Za-z0-9._-]*, at most 128 characters: it becomes part of paths and metrics`,
+});
+
 export const VersionName = z
   .union([z.string(), z.int().nonnegative()], {
     error: ({ input }) =>

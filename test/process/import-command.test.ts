@@ -34,7 +34,11 @@ rateLimits:
     descriptors: [ { key: to, rateLimit: { requestsPerUnit: 5, unit: day } } ]
   - { domain: edge, descriptors: [] }
 `);
-  expect((await runWeir(["check", policy])).code).toBe(0);
+  const checked = await runWeir(["check", policy]);
+  expect(checked).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining("0 limits, 2 domains of rateLimits") as string,
+  });
 });
 
 test("a domain in two files is refused, and merged when asked to", async () => {

@@ -1,4 +1,3 @@
-import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import type {
@@ -17,6 +16,8 @@ import { SessionInstance } from "./session-instance.js";
 import type { SessionDefinition } from "./worker-messages.js";
 
 type Parts = {
+  /** What this process may use, as a whole: threads beyond it only take turns. */
+  readonly usableCores: number;
   readonly timer: Timer;
   readonly logger: Logger;
   /** Ed25519, as PEM: given one, only model files that one of them signed are served. */
@@ -91,7 +92,8 @@ async function loadVersion(
     versionDirectory: folder.directory,
     publicKeys: parts.publicKeys,
     executionProviders: manifest.executionProviders,
-    intraOpThreads: Math.max(1, Math.floor(availableParallelism() / instances)),
+    intraOpThreads:
+      manifest.intraOpThreads ?? Math.max(1, Math.floor(parts.usableCores / instances)),
     maxBatchSize,
     padding,
     declaredInputs: manifest.inputs,

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { defaultVersionOf } from "../../core/serving/model-version.js";
 import { ModelManifest } from "../../schema/model-manifest.js";
 import { issuesOf, shapeMessage } from "../../schema/shape-issues.js";
-import { Name, VersionName } from "../../schema/values.js";
+import { ModelFolderName, VersionName } from "../../schema/values.js";
 import { issueLines } from "../yaml/issue-lines.js";
 import { readYaml } from "../yaml/read-yaml.js";
 
@@ -46,7 +46,7 @@ export const modelNames = (root: string) => foldersIn(root);
 export type ModelRead = { readonly model?: ModelFolder; readonly issues: readonly string[] };
 
 export async function readModel(directory: string, name: string): Promise<ModelRead> {
-  const issues = nameIssues(directory, name, Name);
+  const issues = nameIssues(directory, name, ModelFolderName);
   const versions = (await foldersIn(directory)) ?? [];
   for (const version of versions) {
     const folder = join(directory, version);
@@ -120,7 +120,7 @@ async function readManifest(file: string): Promise<ManifestRead> {
 function nameIssues(
   path: string,
   name: string,
-  schema: typeof Name | typeof VersionName,
+  schema: typeof ModelFolderName | typeof VersionName,
 ): string[] {
   const parsed = schema.safeParse(name);
   return parsed.success ? [] : parsed.error.issues.map(({ message }) => `${path}: ${message}`);

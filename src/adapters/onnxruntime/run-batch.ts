@@ -109,12 +109,3 @@ function sizeOf(item: Tensors): number {
   const [first] = item.values();
   return first?.shape[0] ?? 1;
 }
-
-/** The memory of the answers, to be handed to the main thread without a copy. */
-export function outputBuffers(outputs: readonly Tensors[]): readonly ArrayBuffer[] {
-  const buffers = new Set<ArrayBuffer>();
-  for (const { data } of outputs.flatMap((output) => [...output.values()])) {
-    if (ArrayBuffer.isView(data) && data.buffer instanceof ArrayBuffer) buffers.add(data.buffer);
-  }
-  return [...buffers];
-}

@@ -3,7 +3,14 @@ import type { Logger } from "pino";
 import type { ModelInput, ModelOutput, Timer } from "../../app/model-ports.js";
 import { ServiceError } from "../../core/error.js";
 import { invariant } from "../../core/invariant.js";
-import type { FromWorker, SessionDefinition, SessionSpecs, ToWorker } from "./worker-messages.js";
+import { packTensors, unpackTensors, wholeBuffers } from "./packed-tensors.js";
+import type {
+  BatchInput,
+  FromWorker,
+  SessionDefinition,
+  SessionSpecs,
+  ToWorker,
+} from "./worker-messages.js";
 
 const WORKER_FILE = new URL("./session-worker.js", import.meta.url);
 const FIRST_RESTART_DELAY_MS = 100;
@@ -68,6 +75,11 @@ export class SessionInstance {
             return;
           case "ran":
             this.#settle(({ resolve: answer }) => {
+              answer(unpackTensors(message.packed));
+            });
+            return;
+          case "answered":
+            this.#settle(({ resolve: answer }) => {
               answer(message.outputs);
             });
             return;
@@ -93,8 +105,9 @@ export class SessionInstance {
     return new Promise((resolve, reject) => {
       invariant(this.isIdle, "an instance runs one batch at a time");
       this.#pending = { resolve, reject };
-      const message: ToWorker = { kind: "run", inputs };
-      this.#worker?.postMessage(message, transferable(inputs));
+      const [input, moved] = toMessage(inputs);
+      const message: ToWorker = { kind: "run", input };
+      this.#worker?.postMessage(message, moved);
     });
   }
 
@@ -143,16 +156,18 @@ export class SessionInstance {
 }
 
 /**
- * Memory that is moved to the worker and not copied: of a request that runs alone. Those of a
- * batch are needed again should the batch fail.
+ * The batch as a message. Memory of a request that runs alone is moved to the worker and not copied;
+ * that of others is needed again should their batch fail.
  */
-function transferable(inputs: readonly ModelInput[]): ArrayBuffer[] {
-  const [input, another] = inputs;
-  if (input === undefined || another !== undefined) return [];
-  const arrays =
-    input.kind === "raw" ? [input.body] : [...input.tensors.values()].map(({ data }) => data);
-  const buffers = arrays.flatMap((array) =>
-    ArrayBuffer.isView(array) && array.buffer instanceof ArrayBuffer ? [array.buffer] : [],
-  );
-  return [...new Set(buffers)];
+function toMessage(inputs: readonly ModelInput[]): readonly [BatchInput, readonly ArrayBuffer[]] {
+  const bodies = inputs.flatMap((input) => (input.kind === "raw" ? [input.body] : []));
+  if (bodies.length > 0) {
+    invariant(bodies.length === inputs.length, "a batch is of one kind");
+    const [{ buffer }] = bodies as [Uint8Array];
+    const isAlone = bodies.length === 1 && buffer instanceof ArrayBuffer;
+    return [{ kind: "raw", bodies }, isAlone ? [buffer] : []];
+  }
+  const items = inputs.flatMap((input) => (input.kind === "tensors" ? [input.tensors] : []));
+  const packed = packTensors(items);
+  return [{ kind: "tensors", packed }, wholeBuffers(packed)];
 }

@@ -4,15 +4,18 @@
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { InferenceSession } from "onnxruntime-node";
+import type { ModelInput, ModelOutput } from "../../app/model-ports.js";
 import { ServiceError } from "../../core/error.js";
 import { invariant } from "../../core/invariant.js";
+import { gathered } from "../../core/serving/stack.js";
 import { checkModelFile } from "./check-model-file.js";
 import { loadPipeline } from "./model-pipeline.js";
+import { packTensors, unpackTensors, wholeBuffers } from "./packed-tensors.js";
 import { specsOf } from "./ort-tensor.js";
-import { outputBuffers, runBatch } from "./run-batch.js";
+import { runBatch } from "./run-batch.js";
 import { servedSpecs } from "./served-specs.js";
 import { warmUp } from "./warm-up.js";
-import type { FromWorker, SessionDefinition, ToWorker } from "./worker-messages.js";
+import type { BatchInput, FromWorker, SessionDefinition, ToWorker } from "./worker-messages.js";
 
 const definition = workerData as SessionDefinition;
 const port = parentPort;
@@ -47,11 +50,10 @@ async function start(): Promise<void> {
   const { maxBatchSize, padding } = definition;
   const parts = { session, outputNames, pipeline, padding, batches: maxBatchSize > 1 };
   const profile = await warmUp(definition, specs.inputs, (inputs) => runBatch(parts, inputs));
-  port?.on("message", ({ inputs }: ToWorker) => {
-    runBatch(parts, inputs).then(
+  port?.on("message", ({ input }: ToWorker) => {
+    runBatch(parts, inputsOf(input)).then(
       (outputs) => {
-        // What a pipeline returns may be memory that it still needs.
-        send({ kind: "ran", outputs }, pipeline === undefined ? outputBuffers(outputs) : []);
+        answer(outputs, input);
       },
       (error: unknown) => {
         send({ kind: "failed", ...failureOf(error) });
@@ -59,6 +61,22 @@ async function start(): Promise<void> {
     );
   });
   send({ kind: "ready", ...specs, profile });
+}
+
+function inputsOf(input: BatchInput): readonly ModelInput[] {
+  return input.kind === "raw"
+    ? input.bodies.map((body) => ({ kind: "raw", body }))
+    : unpackTensors(input.packed).map((tensors) => ({ kind: "tensors", tensors }));
+}
+
+function answer(outputs: readonly ModelOutput[], { kind }: BatchInput): void {
+  if (kind === "raw") {
+    // Nothing is moved: what a pipeline returns may be memory that it still needs.
+    send({ kind: "answered", outputs });
+    return;
+  }
+  const packed = packTensors(outputs, gathered);
+  send({ kind: "ran", packed }, wholeBuffers(packed));
 }
 
 /** The runtime's own text tells the caller which value the model could not take. */

@@ -1,9 +1,9 @@
-import type { ModelInput } from "../../app/model-ports.js";
 import type { ProfilePoint } from "../../core/batching/latency-model.js";
 import type { ErrorCode } from "../../core/error.js";
 import type { TensorSpec } from "../../core/serving/model-spec.js";
 import type { Tensor } from "../../core/serving/tensor.js";
 import type { Padding } from "../../schema/model-manifest.js";
+import type { PackedTensors } from "./packed-tensors.js";
 
 /** What a worker is started with. */
 export type SessionDefinition = {
@@ -28,7 +28,12 @@ export type SessionDefinition = {
   readonly warmUpShapes: Readonly<Record<string, readonly number[]>>;
 };
 
-export type ToWorker = { readonly kind: "run"; readonly inputs: readonly ModelInput[] };
+/** A batch of one kind: plain bodies for the pipeline, or tensors. */
+export type BatchInput =
+  | { readonly kind: "raw"; readonly bodies: readonly Uint8Array[] }
+  | { readonly kind: "tensors"; readonly packed: PackedTensors };
+
+export type ToWorker = { readonly kind: "run"; readonly input: BatchInput };
 
 /** What a session is found to take, give and cost. */
 export type SessionSpecs = {
@@ -40,5 +45,7 @@ export type SessionSpecs = {
 export type FromWorker =
   | ({ readonly kind: "ready" } & SessionSpecs)
   | { readonly kind: "unfit"; readonly because: string }
-  | { readonly kind: "ran"; readonly outputs: readonly ReadonlyMap<string, Tensor>[] }
+  | { readonly kind: "ran"; readonly packed: PackedTensors }
+  /** Of a pipeline: each request's may have other names. */
+  | { readonly kind: "answered"; readonly outputs: readonly ReadonlyMap<string, Tensor>[] }
   | { readonly kind: "failed"; readonly code: ErrorCode; readonly message: string };

@@ -1,47 +1,52 @@
-import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import { Gauge, type Registry } from "prom-client";
+import type { ServingMetrics } from "../../app/model-ports.js";
+import { SeriesByLabels } from "./series-by-labels.js";
+import { talliedCounter } from "./tallied-counter.js";
+import { talliedHistogram } from "./tallied-histogram.js";
 
 /** From a small model on a CPU to a slow one under load. */
 const SECONDS_BUCKETS = [5e-4, 1e-3, 25e-4, 5e-3, 1e-2, 25e-3, 5e-2, 0.1, 0.25, 0.5, 1, 2.5, 10];
 const BATCH_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128, 256];
-const VERSION_LABELS = ["model", "version"] as const;
-
-type ServedVersion = { readonly model: string; readonly version: string };
+const LABELS = ["model", "version"] as const;
 
 /** What an inference pod does: answers, waits, batches. */
-export function prometheusServingMetrics(registry: Registry) {
+export function prometheusServingMetrics(registry: Registry): ServingMetrics {
   const histogram = (name: string, help: string, buckets = SECONDS_BUCKETS) =>
-    new Histogram({ name, help, buckets, labelNames: VERSION_LABELS, registers: [registry] });
-  const answers = new Counter({
-    name: "weir_predictions_total",
-    help: "Answers, by the HTTP status they have or would have.",
-    labelNames: [...VERSION_LABELS, "status"],
-    registers: [registry],
-  });
-  const queued = new Gauge({
-    name: "weir_queued",
-    help: "Items in the queue now.",
-    labelNames: VERSION_LABELS,
-    registers: [registry],
-  });
+    talliedHistogram(registry, name, help, buckets, ...LABELS);
+  const answers = talliedCounter(
+    registry,
+    "weir_predictions_total",
+    "Answers, by the HTTP status they have or would have.",
+    ...[...LABELS, "status"],
+  );
   const answerSeconds = histogram("weir_prediction_seconds", "Whole request to whole answer.");
   const waitSeconds = histogram("weir_queue_wait_seconds", "Time in the queue before dispatch.");
   const runSeconds = histogram("weir_batch_seconds", "Time that one batch ran.");
   const runItems = histogram("weir_batch_size", "Items in one batch.", BATCH_BUCKETS);
+  const queues = new SeriesByLabels(LABELS, () => ({ items: 0 }));
+  new Gauge({
+    name: "weir_queued",
+    help: "Items in the queue now.",
+    labelNames: LABELS,
+    registers: [registry],
+    collect() {
+      for (const { labels, value } of queues.all) this.set(labels, value.items);
+    },
+  });
   return {
-    answered: (request: ServedVersion & { readonly status: number; readonly seconds: number }) => {
-      const { model, version, status, seconds } = request;
-      answers.inc({ model, version, status });
-      answerSeconds.observe({ model, version }, seconds);
+    answered: ({ model, version, status, seconds }) => {
+      answers(model, version, String(status));
+      answerSeconds(seconds, model, version);
     },
-    waited: ({ model, version }: ServedVersion, seconds: number) => {
-      waitSeconds.observe({ model, version }, seconds);
+    waited: ({ model, version }, seconds) => {
+      waitSeconds(seconds, model, version);
     },
-    ran: ({ model, version }: ServedVersion, items: number, seconds: number) => {
-      runItems.observe({ model, version }, items);
-      runSeconds.observe({ model, version }, seconds);
+    ran: ({ model, version }, items, seconds) => {
+      runItems(items, model, version);
+      runSeconds(seconds, model, version);
     },
-    queued: ({ model, version }: ServedVersion, items: number) => {
-      queued.set({ model, version }, items);
+    queued: ({ model, version }, items) => {
+      queues.of(model, version).items = items;
     },
   };
 }

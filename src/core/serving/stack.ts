@@ -1,5 +1,5 @@
 import { invariant } from "../invariant.js";
-import { numericArray } from "./tensor.js";
+import { numericArray, numericView } from "./tensor.js";
 import type { Tensor, TensorData } from "./tensor.js";
 
 /** Stacks tensors, which agree in all but the first axis, along it. */
@@ -13,10 +13,34 @@ export function stack(tensors: readonly Tensor[]): Tensor {
     invariant(same && shape.length > 0, "requests of one batch have one shape and datatype");
   }
   const rows = tensors.reduce((sum, { shape }) => sum + (shape[0] ?? 0), 0);
-  return { ...first, shape: [rows, ...first.shape.slice(1)], data: joined(tensors) };
+  return { ...first, shape: [rows, ...first.shape.slice(1)], data: gathered(tensors) };
 }
 
-function joined(tensors: readonly Tensor[]): TensorData {
+/** The data of several tensors of one datatype as one: without a copy where it lies so already. */
+export function gathered(tensors: readonly Tensor[]): TensorData {
+  return adjacent(tensors) ?? joined(tensors);
+}
+
+/** Undefined: they do not lie end to end in one piece of memory. */
+function adjacent(tensors: readonly Tensor[]): TensorData | undefined {
+  const { datatype = "BYTES", data: first } = tensors[0] ?? {};
+  if (datatype === "BYTES" || !ArrayBuffer.isView(first)) return undefined;
+  const { buffer } = first;
+  if (!(buffer instanceof ArrayBuffer)) return undefined;
+  let end = first.byteOffset;
+  let length = 0;
+  for (const { data } of tensors) {
+    if (!ArrayBuffer.isView(data) || data.buffer !== buffer || data.byteOffset !== end) {
+      return undefined;
+    }
+    end += data.byteLength;
+    length += data.length;
+  }
+  return numericView(datatype, buffer, first.byteOffset, length);
+}
+
+/** The data of several tensors of one datatype as one, which nothing else shares. */
+export function joined(tensors: readonly Tensor[]): TensorData {
   const datatype = tensors[0]?.datatype ?? "BYTES";
   if (datatype === "BYTES") return tensors.flatMap(({ data }) => data as readonly string[]);
   const length = tensors.reduce((sum, { data }) => sum + data.length, 0);
@@ -30,7 +54,7 @@ function joined(tensors: readonly Tensor[]): TensorData {
   return all;
 }
 
-/** The inverse of `stack`: cuts the first axis into parts of these sizes, each with its own data. */
+/** The inverse of `stack`: cuts the first axis into parts of these sizes, views of the data. */
 export function unstack(tensor: Tensor, sizes: readonly number[]): readonly Tensor[] {
   const [rows = 0, ...rest] = tensor.shape;
   const total = sizes.reduce((sum, size) => sum + size, 0);
@@ -42,7 +66,9 @@ export function unstack(tensor: Tensor, sizes: readonly number[]): readonly Tens
   const rowLength = rows === 0 ? 0 : tensor.data.length / rows;
   let from = 0;
   return sizes.map((size) => {
-    const data = tensor.data.slice(from * rowLength, (from + size) * rowLength);
+    const [start, end] = [from * rowLength, (from + size) * rowLength];
+    const { data: all } = tensor;
+    const data = ArrayBuffer.isView(all) ? all.subarray(start, end) : all.slice(start, end);
     from += size;
     return { ...tensor, shape: [size, ...rest], data };
   });

@@ -40,12 +40,14 @@ export function numericArray(datatype: Exclude<Datatype, "BYTES">, length: numbe
   return new ARRAYS[datatype](length);
 }
 
-/** A view, without a copy, over bytes in this machine's order; `buffer` must be aligned. */
+/** A view, without a copy, over bytes in this machine's order; `byteOffset` must be aligned. */
 export function numericView(
   datatype: Exclude<Datatype, "BYTES">,
   buffer: ArrayBuffer,
+  byteOffset = 0,
+  length?: number,
 ): NumericArray {
-  return new ARRAYS[datatype](buffer);
+  return new ARRAYS[datatype](buffer, byteOffset, length);
 }
 
 export function elementCount(shape: readonly number[]): number {

@@ -1,26 +1,26 @@
-import { promisify } from "node:util";
 import { constants, deflate, gzip } from "node:zlib";
 
 /** Below it a reply fits one packet either way. */
 const MIN_BYTES = 1024;
 
-const ENCODERS = { gzip: promisify(gzip), deflate: promisify(deflate) } as const;
+const ENCODERS = { gzip, deflate } as const;
 type Encoding = keyof typeof ENCODERS;
 
-export type Compressed = { readonly encoding: Encoding; readonly body: Buffer };
-
-/** The reply as the caller's Accept-Encoding asks for it; undefined: as it is. */
-export async function compressReply(
-  accepted: string | undefined,
-  body: unknown,
-): Promise<Compressed | undefined> {
+/** How the caller's Accept-Encoding wants this reply; undefined: as it is. */
+export function replyEncoding(accepted: string | undefined, body: unknown): Encoding | undefined {
   if (accepted === undefined || !(typeof body === "string" || Buffer.isBuffer(body))) {
     return undefined;
   }
-  const encoding = encodingOf(accepted);
-  if (encoding === undefined || Buffer.byteLength(body) < MIN_BYTES) return undefined;
-  // On its own thread. Tensors of floats hardly shrink, however hard one tries.
-  return { encoding, body: await ENCODERS[encoding](body, { level: constants.Z_BEST_SPEED }) };
+  return Buffer.byteLength(body) < MIN_BYTES ? undefined : encodingOf(accepted);
+}
+
+/** On another thread. Tensors of floats hardly shrink, however hard one tries. */
+export function compress(
+  encoding: Encoding,
+  body: string | Buffer,
+  done: (error: Error | null, body: Buffer) => void,
+): void {
+  ENCODERS[encoding](body, { level: constants.Z_BEST_SPEED }, done);
 }
 
 /** RFC 9110 section 12.5.3; of those with one weight, gzip. `*` asks for nothing in particular. */

@@ -13,7 +13,7 @@ import type { LoadNow } from "../../app/metered-load.js";
 import type { ServingStatistics } from "../../core/serving/statistics.js";
 import { LOAD_FORMAT_HEADER, loadHeader } from "../load-headers.js";
 import { answerClientError, answerError } from "./errors.js";
-import { compressReply } from "./compress-reply.js";
+import { compress, replyEncoding } from "./compress-reply.js";
 import { inferRoute } from "./infer-route.js";
 import { metadataRoutes } from "./metadata-routes.js";
 import { modelRoutes } from "./model-routes.js";
@@ -131,15 +131,18 @@ function writeReplies(
   app: FastifyInstance,
   { models, loadNow }: Pick<InferenceHttpOptions, "models" | "loadNow">,
 ): void {
-  app.addHook("onSend", async (request, reply, payload) => {
+  app.addHook("onSend", (request, reply, payload, done) => {
     const load = loadHeader(request.headers[LOAD_FORMAT_HEADER]?.toString(), loadNow);
     if (load !== undefined) reply.header(load.name, headerText(load.value));
     // The client shall connect anew, and so to another pod.
     if (models.draining) reply.header("connection", "close");
-    const compressed = await compressReply(request.headers["accept-encoding"], payload);
-    if (compressed === undefined) return payload;
-    reply.header("content-encoding", compressed.encoding).header("vary", "accept-encoding");
-    return compressed.body;
+    const encoding = replyEncoding(request.headers["accept-encoding"], payload);
+    if (encoding === undefined) {
+      done(null, payload);
+      return;
+    }
+    reply.header("content-encoding", encoding).header("vary", "accept-encoding");
+    compress(encoding, payload as string | Buffer, done);
   });
 }
 

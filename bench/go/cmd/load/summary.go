@@ -7,7 +7,7 @@ import (
 )
 
 type summary struct {
-	// Requests that were answered with 200.
+	// Requests that were answered well.
 	Requests int            `json:"requests"`
 	Failures map[string]int `json:"failures"`
 	Seconds  float64        `json:"seconds"`

@@ -30,3 +30,21 @@ test("law: a scrape reads as that of prom-client's own histogram, however often 
     }),
   );
 });
+
+test("law: so it does with labels", async () => {
+  const label = fc.constantFrom("a", "b", "");
+  const observation = fc.record({ value: fc.constantFrom(0, 0.1, 1, 5, 99), m: label, v: label });
+  await fc.assert(
+    fc.asyncProperty(fc.array(observation), async (observations) => {
+      const [ours, theirs] = [new Registry(), new Registry()];
+      const observe = talliedHistogram(ours, NAME, HELP, BUCKETS, "m", "v");
+      const settings = { name: NAME, help: HELP, buckets: BUCKETS, labelNames: ["m", "v"] };
+      const histogram = new Histogram({ ...settings, registers: [theirs] });
+      for (const { value, ...labels } of observations) {
+        observe(value, labels.m, labels.v);
+        histogram.observe(labels, value);
+      }
+      expect(await ours.metrics()).toBe(await theirs.metrics());
+    }),
+  );
+});
