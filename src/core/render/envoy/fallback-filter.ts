@@ -4,18 +4,31 @@ import { typed, type HttpFilter } from "./protobuf.js";
 
 type FailureOptions = Pick<EnvoyOptions, "failureMode" | "fallback">;
 
-/** Stands in for extproc when it did not answer, so it comes after it; none: nothing does. */
-export function fallbackFilters({ failureMode, fallback }: FailureOptions): readonly HttpFilter[] {
+const PROGRAM = "fallback";
+
+/**
+ * Stands in for extproc when it did not answer, so it comes after it; none: nothing does.
+ *
+ * @param routes  all of the listener, or those alone that have `fallbackOn`
+ */
+export function fallbackFilters(
+  { failureMode, fallback }: FailureOptions,
+  routes: "all" | "chosen" = "all",
+): readonly HttpFilter[] {
   if (failureMode === "closed" || fallback === undefined) return [];
-  const program = why(
-    "Only when extproc did not answer: callers keep their arms; no overrides, limits and shadows.",
-    fallback,
-  );
+  const program = {
+    inline_string: why(
+      "Only when extproc did not answer: callers keep their arms; no overrides, limits and shadows.",
+      fallback,
+    ),
+  };
   return [
     {
       name: "envoy.filters.http.lua",
       typed_config: typed("envoy.extensions.filters.http.lua.v3.Lua", {
-        default_source_code: { inline_string: program },
+        ...(routes === "all"
+          ? { default_source_code: program }
+          : { source_codes: { [PROGRAM]: program } }),
       }),
     },
   ];
@@ -29,7 +42,7 @@ export function whileAway({ failureMode, fallback }: FailureOptions): string {
     : "Envoy keeps callers in their arms";
 }
 
-/** Per-route: switches on a filter that the listener has switched off. */
+/** Of a route: switches the filter on. A FilterConfig without a type would, but istiod refuses it. */
 export function fallbackOn(): Tree {
-  return typed("envoy.config.route.v3.FilterConfig", { config: {} });
+  return typed("envoy.extensions.filters.http.lua.v3.LuaPerRoute", { name: PROGRAM });
 }

@@ -154,7 +154,9 @@ function httpFilters(policy: Policy, options: IstioOptions): readonly Tree[] {
       disabled: true,
       typed_config: extProcFilter(policy, options, target).typed_config,
     }),
-    ...fallbackFilters(options).map((filter) => ({ ...filter, name: FALLBACK, disabled: true })),
+    ...fallbackFilters(options, "chosen").map((filter) => ({
+      ...{ ...filter, name: FALLBACK, disabled: true },
+    })),
     { ...responseHeaders(), name: RESPONSE_HEADERS },
     ...(options.maxRequestsPerSecond === null
       ? []
