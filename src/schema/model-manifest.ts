@@ -103,6 +103,10 @@ export const ModelManifest = z
     instances: z.int().min(1).max(64).default(1).meta({
       description: "Sessions per version: each has its own thread and copy of the weights.",
     }),
+    maxRunMs: z.int().min(1).max(3_600_000).default(60_000).meta({
+      description:
+        "A run that takes longer is given up: its requests get 503, and the instance is replaced.",
+    }),
     intraOpThreads: z.int().min(1).max(256).optional().meta({
       description:
         "Threads that compute one run. Default: the cores that the container may use, divided by the instances.",

@@ -185,7 +185,7 @@ test("a worker that dies answers its request 503 once, and is replaced", async (
   );
   // Waits in the queue until the replacement is there.
   expect((await raw("ab")).status).toBe(200);
-  expect(server.log()).toContain("worker of a session ended");
+  expect(server.log()).toContain("worker of a session is replaced");
 });
 
 test("a request whose caller hangs up in the queue is not run", async () => {

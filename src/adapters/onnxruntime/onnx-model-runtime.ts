@@ -13,6 +13,7 @@ import { fingerprintOf } from "./fingerprint.js";
 import { modelNames, readModel, readRepository } from "./read-repository.js";
 import type { ModelFolder, VersionFolder } from "./read-repository.js";
 import { SessionInstance } from "./session-instance.js";
+import type { InstanceParts } from "./session-instance.js";
 import type { SessionDefinition } from "./worker-messages.js";
 
 type Parts = {
@@ -66,7 +67,7 @@ async function loadModel(
       const same = current?.versions.find(
         (each) => each.spec.version === version.version && each.fingerprint === fingerprint,
       );
-      return same ?? { ...(await loadVersion(folder, version, parts)), fingerprint };
+      return same ?? loadVersion(folder, version, fingerprint, parts);
     }),
   );
   const versions = results.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
@@ -83,8 +84,9 @@ async function loadModel(
 async function loadVersion(
   { name, manifest }: ModelFolder,
   folder: VersionFolder,
+  fingerprint: string,
   parts: Parts,
-): Promise<Omit<LoadedVersion, "fingerprint">> {
+): Promise<LoadedVersion> {
   const { maxBatchSize, maxQueued, maxQueueDelayMs, instances, warmUp } = manifest;
   const definition: SessionDefinition = {
     model: name,
@@ -100,24 +102,33 @@ async function loadVersion(
     warmUpRuns: warmUp.runs,
     warmUpShapes: warmUp.shapes,
   };
-  const { pool, specs } = await startPool(definition, instances, parts);
+  const checkUnchanged = async () => {
+    if ((await fingerprintOf(manifest, folder)) === fingerprint) return;
+    throw new Error(
+      `the files of ${folder.directory} changed since they were loaded: load it again`,
+    );
+  };
+  const { maxRunMs } = manifest;
+  const { pool, specs } = await startPool(instances, {
+    ...{ ...parts, definition, maxRunMs, checkUnchanged },
+  });
   const { version, pipelineFile, labels } = folder;
   const takesRawBody = pipelineFile !== undefined;
   const { inputs, outputs } = specs;
   const spec = { name, version, inputs, outputs, maxBatchSize, labels, takesRawBody };
   const { executionProviders } = manifest;
   const settings = { maxQueued, maxQueueDelayMs, instanceCount: instances, executionProviders };
-  return { spec, instances: pool, ...settings };
+  return { spec, instances: pool, fingerprint, ...settings };
 }
 
-async function startPool(definition: SessionDefinition, count: number, parts: Parts) {
+async function startPool(count: number, parts: Omit<InstanceParts, "onChange">) {
   const listeners: (() => void)[] = [];
   const onChange = () => {
     for (const listener of listeners) listener();
   };
   const instances = Array.from(
     { length: count },
-    () => new SessionInstance({ ...parts, definition, onChange }),
+    () => new SessionInstance({ ...parts, onChange }),
   );
   const close = async () => {
     await Promise.all(instances.map((instance) => instance.close()));
