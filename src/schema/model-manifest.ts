@@ -22,6 +22,7 @@ export const DATATYPES = [
 export type Datatype = (typeof DATATYPES)[number];
 
 export const EXECUTION_PROVIDERS = ["cpu", "cuda", "webgpu"] as const;
+export type ExecutionProvider = (typeof EXECUTION_PROVIDERS)[number];
 
 const TensorDeclaration = z
   .strictObject({
@@ -119,8 +120,11 @@ export const ModelManifest = z
         }),
       )
       .min(1)
-      .default(["cpu"])
-      .meta({ description: "In order of preference; one that cannot start stops the process." }),
+      .optional()
+      .meta({
+        description:
+          "In order of preference: what one lacks goes to the next. One that cannot start is a failed load. Default: `--execution-providers`.",
+      }),
     warmUp: z
       .strictObject({
         runs: z.int().min(0).max(1000).default(1).meta({

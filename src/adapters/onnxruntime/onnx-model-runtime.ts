@@ -9,6 +9,7 @@ import type {
 } from "../../app/model-ports.js";
 import { ServiceError } from "../../core/error.js";
 import { invariant } from "../../core/invariant.js";
+import type { ExecutionProvider } from "../../schema/model-manifest.js";
 import { fingerprintOf } from "./fingerprint.js";
 import { modelNames, readModel, readRepository } from "./read-repository.js";
 import type { ModelFolder, VersionFolder } from "./read-repository.js";
@@ -17,6 +18,8 @@ import type { InstanceParts } from "./session-instance.js";
 import type { SessionDefinition } from "./worker-messages.js";
 
 type Parts = {
+  /** Of models that name none. */
+  readonly executionProviders: readonly ExecutionProvider[];
   /** What this process may use, as a whole: threads beyond it only take turns. */
   readonly usableCores: number;
   readonly timer: Timer;
@@ -88,12 +91,13 @@ async function loadVersion(
   parts: Parts,
 ): Promise<LoadedVersion> {
   const { maxBatchSize, maxQueued, maxQueueDelayMs, instances, warmUp } = manifest;
+  const { executionProviders = parts.executionProviders } = manifest;
   const definition: SessionDefinition = {
     model: name,
     ...folder,
     versionDirectory: folder.directory,
     publicKeys: parts.publicKeys,
-    executionProviders: manifest.executionProviders,
+    executionProviders,
     intraOpThreads:
       manifest.intraOpThreads ?? Math.max(1, Math.floor(parts.usableCores / instances)),
     maxBatchSize,
@@ -116,7 +120,6 @@ async function loadVersion(
   const takesRawBody = pipelineFile !== undefined;
   const { inputs, outputs } = specs;
   const spec = { name, version, inputs, outputs, maxBatchSize, labels, takesRawBody };
-  const { executionProviders } = manifest;
   const settings = { maxQueued, maxQueueDelayMs, instanceCount: instances, executionProviders };
   return { spec, instances: pool, fingerprint, ...settings };
 }

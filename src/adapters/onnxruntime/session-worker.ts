@@ -3,13 +3,13 @@
  * a model and to run it (microsoft/onnxruntime#19611), and so may a pipeline.
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { InferenceSession } from "onnxruntime-node";
 import type { ModelInput, ModelOutput } from "../../app/model-ports.js";
 import { ServiceError } from "../../core/error.js";
 import { invariant } from "../../core/invariant.js";
 import { gathered } from "../../core/serving/stack.js";
 import { checkModelFile } from "./check-model-file.js";
 import { loadPipeline } from "./model-pipeline.js";
+import { openSession } from "./open-session.js";
 import { packTensors, unpackTensors, wholeBuffers } from "./packed-tensors.js";
 import { specsOf } from "./ort-tensor.js";
 import { runBatch } from "./run-batch.js";
@@ -31,15 +31,9 @@ try {
 }
 
 async function start(): Promise<void> {
-  const { modelFile, pipelineFile, executionProviders, intraOpThreads } = definition;
+  const { pipelineFile } = definition;
   await checkModelFile(definition);
-  const session = await InferenceSession.create(modelFile, {
-    executionProviders,
-    intraOpNumThreads: intraOpThreads,
-    interOpNumThreads: 1,
-    // Threads that wait for the next run would otherwise burn the cores of a small pod.
-    extra: { session: { intra_op: { allow_spinning: "0" } } },
-  });
+  const session = await openSession(definition);
   const specs = servedSpecs(definition, {
     inputs: specsOf(session.inputMetadata),
     outputs: specsOf(session.outputMetadata),
