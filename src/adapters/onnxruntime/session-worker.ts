@@ -77,5 +77,18 @@ function failureOf(error: unknown): Pick<ServiceError, "code" | "message"> {
   if (error instanceof ServiceError) return { code: error.code, message: error.message };
   const because = error instanceof Error ? error.message : String(error);
   const { model, version } = definition;
-  return { code: "internal", message: `model ${model}/${version} failed: ${because}` };
+  return isOfInput(because)
+    ? {
+        code: "badRequest",
+        message: `model ${model}/${version} cannot take this input: ${because}`,
+      }
+    : { code: "internal", message: `model ${model}/${version} failed: ${because}` };
 }
+
+/**
+ * An operator of a model that passed its warm-up fails on the values it is given, such as an index
+ * that is out of a table, unless it had no memory or the device is at fault.
+ */
+const isOfInput = (because: string) =>
+  because.startsWith("Non-zero status code returned while running") &&
+  !/alloc|out of memory|CUDA|CUBLAS|CUDNN|device/i.test(because);
