@@ -9,6 +9,7 @@ import tseslint from "typescript-eslint";
 const MAY_IMPORT = {
   schema: [],
   core: ["schema"],
+  simulation: ["core"],
   app: ["schema", "core"],
   adapters: ["schema", "core", "gen"],
   servers: ["schema", "core", "app", "gen"],
@@ -28,7 +29,7 @@ const importDirection = Object.entries(MAY_IMPORT).map(([folder, allowed]) => {
     ],
     message: `${folder} may import only: ${[folder, ...allowed].join(", ")} (ARCHITECTURE.md, import table).`,
   }));
-  const pure = folder === "core" || folder === "schema";
+  const pure = ["core", "schema", "simulation"].includes(folder);
   const node = {
     group: ["node:*"],
     message: `${folder} is pure: take what you need as an argument.`,

@@ -19,6 +19,16 @@ export default defineConfig({
       },
       {
         test: {
+          name: "peers",
+          include: ["test/peers/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 600_000,
+          sequence: { groupOrder: 3 },
+        },
+      },
+      {
+        test: {
           name: "istio",
           include: ["test/istio/**/*.test.ts"],
           globalSetup: ["test/support/istio/build-tools.ts"],

@@ -1,4 +1,5 @@
-import type { DecideBatch, QueuedRequest } from "../core/batching/decide-batch.js";
+import type { Batcher, QueuedRequest, Refusal, Run } from "../core/batching/request.js";
+import { RetryBudget } from "../core/batching/retry-budget.js";
 import { ServiceError } from "../core/error.js";
 import type {
   InstancePool,
@@ -8,9 +9,21 @@ import type {
   Timer,
 } from "./model-ports.js";
 import type { Clock } from "./ports.js";
+import { refusalError, RETRY_AFTER_MS } from "./refusal-error.js";
 
-export type BatchRequest = Omit<QueuedRequest, "enqueuedAtMs" | "alone"> & {
+export type BatchRequest = {
   readonly input: ModelInput;
+  readonly items: number;
+  readonly shapeKey: string;
+  /** Elements of one item along the axes that may be padded; 1 where none may. */
+  readonly length: number;
+  /** Monotonic; Infinity: none. */
+  readonly deadlineAtMs: number;
+  /** 1 comes before 2, which is usual; 0 is unset. */
+  readonly priority: number;
+  readonly tenant: string;
+  /** The mesh tried it before. */
+  readonly isRetry: boolean;
   /** Aborted when the caller is gone; takes the request out of the queue. */
   readonly signal?: AbortSignal | undefined;
 };
@@ -22,204 +35,210 @@ export type BatchAnswer = {
   readonly batchSize: number;
 };
 
-export type BatchRunnerParts = {
-  readonly version: { readonly model: string; readonly version: string };
-  readonly decide: DecideBatch;
-  readonly instances: InstancePool;
-  readonly maxQueued: number;
-  readonly clock: Clock;
-  readonly timer: Timer;
-  readonly metrics: ServingMetrics;
-};
-
-type Waiting = QueuedRequest & {
-  alone: boolean;
+/** A request in the queue of a runner. */
+export type Waiting = QueuedRequest & {
   readonly input: ModelInput;
+  readonly isRetry: boolean;
   readonly signal: AbortSignal | undefined;
   readonly onAbort: () => void;
   readonly resolve: (answer: BatchAnswer) => void;
   readonly reject: (error: ServiceError) => void;
 };
 
-/** When a caller that found no room may try again. */
-const RETRY_AFTER_MS = 1000;
+export type BatchRunnerParts = {
+  readonly version: { readonly model: string; readonly version: string };
+  readonly batcher: Batcher<Waiting>;
+  readonly instances: InstancePool;
+  /** As the batcher has it, for what callers are told. */
+  readonly maxQueued: number;
+  readonly clock: Clock;
+  readonly timer: Timer;
+  readonly metrics: ServingMetrics;
+};
 
 /**
- * The queue of one model version. Every request leaves it exactly once: dispatched, refused by
- * the decision, or taken back by its caller. A dispatched request is answered exactly once.
- * Times are monotonic milliseconds.
+ * The timers and promises around the batcher of one model version. Every request leaves the queue
+ * exactly once: run, refused by the batcher, or taken back by its caller; and is answered exactly
+ * once. Times are monotonic milliseconds.
+ *
+ * Arrivals are decided on at the end of the turn of the event loop in which they came: what came
+ * together can run together, and costs one decision and one message to the instance.
  */
 export class BatchRunner {
   readonly #parts: BatchRunnerParts;
-  #waiting: Waiting[] = [];
+  readonly #retries = new RetryBudget();
+  /** Halves of batches that failed, which run before anything else. */
+  #halves: (readonly Waiting[])[] = [];
+  #wakeAtMs = Infinity;
   #cancelTimer: () => void = () => undefined;
-  #running = 0;
+  #pending = 0;
   #whenEmpty: (() => void)[] = [];
 
   constructor(parts: BatchRunnerParts) {
     this.#parts = parts;
     parts.instances.onChange(() => {
-      this.#schedule();
+      this.#decide();
     });
   }
 
+  /** Rejects with a `ServiceError` when it is refused, its batch fails or its caller is gone. */
   submit(request: BatchRequest): Promise<BatchAnswer> {
     return new Promise((resolve, reject) => {
-      const { instances, clock } = this.#parts;
-      if (request.signal?.aborted === true) throw cancelled();
+      const { instances, clock, batcher } = this.#parts;
+      const { signal, isRetry } = request;
+      if (signal?.aborted === true) throw cancelled();
       if (instances.state() === "down") throw this.#notReady();
-      this.#checkRoom(request);
-      const enqueuedAtMs = clock.monotonicMs();
-      const onAbort = () => {
-        if (this.#take([waiting]).length > 0) reject(cancelled());
-      };
-      const { signal } = request;
+      if (isRetry && !this.#retries.admits()) throw this.#tooManyRetries();
+      // Nobody finds a queue full because its turn has not ended while an instance is idle.
+      const isFull = batcher.waitingItems + request.items > this.#parts.maxQueued;
+      if (isFull && instances.idle() > 0) this.#decide();
+      const nowMs = clock.monotonicMs();
       const waiting: Waiting = {
         ...request,
-        alone: false,
+        ...{ enqueuedAtMs: nowMs, rankMs: 0, workMs: 0, predictedMs: 0, isTaken: false },
         signal,
-        enqueuedAtMs,
-        onAbort,
-        resolve,
-        reject,
+        onAbort: () => {
+          // What runs or is to be run again has its answer on the way.
+          if (batcher.leave(waiting)) this.#reject(waiting, cancelled());
+        },
+        ...{ resolve, reject },
       };
-      this.#enter(waiting);
-      this.#schedule();
+      this.#pending += 1;
+      this.#retries.began(isRetry);
+      signal?.addEventListener("abort", waiting.onAbort);
+      for (const refusal of batcher.enter(waiting, instances.idle(), nowMs)) {
+        this.#refuse(refusal, nowMs);
+      }
+      this.#wakeAt(nowMs, nowMs);
     });
   }
 
   /** Resolves when nothing waits and nothing runs. */
   async idle(): Promise<void> {
-    if (this.#waiting.length === 0 && this.#running === 0) return;
+    if (this.#pending === 0) return;
     await new Promise<void>((resolve) => this.#whenEmpty.push(resolve));
   }
 
-  #checkRoom(request: BatchRequest): void {
-    const { maxQueued, version } = this.#parts;
-    const queued = itemsOf(this.#waiting);
-    if (this.#waiting.length === 0 || queued + request.items <= maxQueued) return;
-    throw new ServiceError(
-      "overloaded",
-      `queue of ${nameOf(version)} is full: ${queued} items wait, the limit is ${maxQueued} (maxQueued)`,
-      { retryAfterMs: RETRY_AFTER_MS },
-    );
-  }
-
   /** Asks for decisions until there is nothing more to do now. */
-  #schedule(): void {
-    this.#cancelTimer();
-    this.#cancelTimer = () => undefined;
-    const { instances, clock, timer, decide } = this.#parts;
-    if (instances.state() === "down") this.#refuseAll();
+  #decide(): void {
+    const { instances, clock, batcher, metrics, version } = this.#parts;
+    if (instances.state() === "down") this.#rejectAll();
     for (;;) {
       const nowMs = clock.monotonicMs();
-      const view = { waiting: this.#waiting, idleInstances: instances.idle() };
-      const { refuse, next } = decide(view, nowMs);
-      for (const { request, code } of refuse) this.#refuse(request, code, nowMs);
-      if (next.kind === "run") {
-        this.#dispatch(this.#take(next.requests));
+      const idle = instances.idle();
+      const half = idle > 0 ? this.#halves.shift() : undefined;
+      if (half !== undefined) {
+        this.#runHalf(half, nowMs);
         continue;
       }
-      if (next.kind === "wait") {
-        this.#cancelTimer();
-        this.#cancelTimer = timer(Math.max(0, Math.ceil(next.untilMs - nowMs)), () => {
-          this.#schedule();
-        });
+      const { refuse, next } = batcher.next(idle, nowMs);
+      for (const refusal of refuse) this.#refuse(refusal, nowMs);
+      if (next.kind === "run") {
+        void this.#run(next.run);
+        continue;
       }
+      this.#wakeAt(next.untilMs, nowMs);
       break;
     }
-    this.#tellIfEmpty();
+    metrics.queued(version, batcher.waitingItems);
   }
 
-  #dispatch(batch: readonly Waiting[]): void {
-    const { clock, metrics, version } = this.#parts;
-    const startedAtMs = clock.monotonicMs();
-    for (const { enqueuedAtMs } of batch) {
-      metrics.waited(version, (startedAtMs - enqueuedAtMs) / 1000);
-    }
-    this.#running += 1;
-    void this.#runBatch(batch, startedAtMs).finally(() => {
-      this.#running -= 1;
-      this.#schedule();
+  /** One timer, for the earliest of what was asked for; one too many does no harm. */
+  #wakeAt(atMs: number, nowMs: number): void {
+    if (atMs >= this.#wakeAtMs) return;
+    this.#cancelTimer();
+    this.#wakeAtMs = atMs;
+    const delayMs = Math.min(atMs - nowMs, MAX_SLEEP_MS);
+    this.#cancelTimer = this.#parts.timer(delayMs < 1 ? 0 : Math.ceil(delayMs), () => {
+      this.#wakeAtMs = Infinity;
+      this.#decide();
     });
   }
 
   /** Never rejects: what goes wrong is the answer of the requests it concerns. */
-  async #runBatch(batch: readonly Waiting[], startedAtMs: number): Promise<void> {
-    const batchSize = itemsOf(batch);
-    try {
-      const outputs = await this.#run(batch);
-      batch.forEach((waiting, index) => {
-        const output = outputs[index];
-        if (output === undefined) throw new Error("the instance answered too few requests");
-        const queueMs = startedAtMs - waiting.enqueuedAtMs;
-        waiting.resolve({ outputs: output, queueMs, batchSize });
+  async #run(run: Run<Waiting>): Promise<void> {
+    const { clock, metrics, version, batcher } = this.#parts;
+    const { requests, items: batchSize, startedAtMs } = run;
+    for (const { enqueuedAtMs } of requests) {
+      metrics.waited(version, (startedAtMs - enqueuedAtMs) / 1000);
+    }
+    const outcome = await this.#outcomeOf(requests);
+    const nowMs = clock.monotonicMs();
+    batcher.ended(run, nowMs);
+    metrics.ran(version, batchSize, (nowMs - startedAtMs) / 1000);
+    if (outcome instanceof ServiceError) this.#failed(requests, outcome);
+    else {
+      requests.forEach((waiting, index) => {
+        const outputs = outcome[index] ?? NO_OUTPUTS;
+        this.#leave(waiting);
+        waiting.resolve({ outputs, queueMs: startedAtMs - waiting.enqueuedAtMs, batchSize });
       });
+    }
+    this.#decide();
+  }
+
+  async #outcomeOf(requests: readonly Waiting[]): Promise<readonly ModelOutput[] | ServiceError> {
+    try {
+      const outputs = await this.#parts.instances.run(requests.map(({ input }) => input));
+      if (outputs.length < requests.length) throw new Error("the instance answered too few");
+      return outputs;
     } catch (thrown) {
-      const error = ServiceError.from(thrown);
-      if (batch.length === 1 || error.code === "dependencyDown") {
-        for (const { reject } of batch) reject(error);
-        return;
-      }
-      this.#separate(batch);
+      return ServiceError.from(thrown);
     }
   }
 
   /**
-   * One poison request fails its whole batch; alone, each gets what it deserves. They go back to
-   * the head of the queue, where their deadlines and callers still count.
+   * One poison request fails its whole batch, so each half is run by itself until it is found. They
+   * wait at the head of the queue, where their deadlines and callers still count. What was lost with
+   * its instance is not run again: it may be what ended it.
    */
-  #separate(batch: readonly Waiting[]): void {
-    const later = this.#waiting;
-    this.#waiting = [];
-    for (const waiting of batch) {
-      waiting.alone = true;
-      if (waiting.signal?.aborted === true) waiting.reject(cancelled());
-      else this.#enter(waiting);
+  #failed(requests: readonly Waiting[], error: ServiceError): void {
+    if (requests.length === 1 || error.code === "dependencyDown") {
+      for (const waiting of requests) this.#reject(waiting, error);
+      return;
     }
-    this.#waiting = [...this.#waiting, ...later];
+    const middle = Math.ceil(requests.length / 2);
+    this.#halves.push(requests.slice(0, middle), requests.slice(middle));
   }
 
-  async #run(batch: readonly Waiting[]): Promise<readonly ModelOutput[]> {
-    const { clock, metrics, version, instances } = this.#parts;
-    const startedAtMs = clock.monotonicMs();
-    try {
-      return await instances.run(batch.map(({ input }) => input));
-    } finally {
-      metrics.ran(version, itemsOf(batch), (clock.monotonicMs() - startedAtMs) / 1000);
-    }
+  #runHalf(half: readonly Waiting[], nowMs: number): void {
+    const alive = half.filter((waiting) => {
+      const { signal, deadlineAtMs } = waiting;
+      if (signal?.aborted === true) this.#reject(waiting, cancelled());
+      else if (deadlineAtMs > nowMs) return true;
+      else {
+        const leftMs = deadlineAtMs - nowMs;
+        this.#refuse({ request: waiting, reason: "expired", predictedMs: 0, leftMs }, nowMs);
+      }
+      return false;
+    });
+    if (alive.length > 0) void this.#run(this.#parts.batcher.rerun(alive, nowMs));
   }
 
-  #enter(waiting: Waiting): void {
-    this.#waiting.push(waiting);
-    waiting.signal?.addEventListener("abort", waiting.onAbort);
-    this.#parts.metrics.queued(this.#parts.version, itemsOf(this.#waiting));
+  #refuse(refusal: Refusal<Waiting>, nowMs: number): void {
+    const { version, maxQueued, batcher } = this.#parts;
+    const waitedMs = nowMs - refusal.request.enqueuedAtMs;
+    const facts = { model: nameOf(version), maxQueued, waitingItems: batcher.waitingItems };
+    this.#reject(refusal.request, refusalError(refusal, { ...facts, waitedMs }));
   }
 
-  /** Removes those that still wait, and returns them. */
-  #take(requests: readonly QueuedRequest[]): readonly Waiting[] {
-    const wanted = new Set<QueuedRequest>(requests);
-    const taken = this.#waiting.filter((waiting) => wanted.has(waiting));
-    this.#waiting = this.#waiting.filter((waiting) => !wanted.has(waiting));
-    for (const { signal, onAbort } of taken) signal?.removeEventListener("abort", onAbort);
-    this.#parts.metrics.queued(this.#parts.version, itemsOf(this.#waiting));
-    return taken;
+  #reject(waiting: Waiting, error: ServiceError): void {
+    this.#leave(waiting);
+    waiting.reject(error);
   }
 
-  #refuse(request: Waiting, code: "deadlineExceeded" | "overloaded", nowMs: number): void {
-    const waited = Math.round(nowMs - request.enqueuedAtMs);
-    const message =
-      code === "deadlineExceeded"
-        ? `deadline over after ${waited} ms in the queue; it was not run`
-        : `refused after ${waited} ms in the queue: it cannot be served here in time`;
-    const options = code === "overloaded" ? { retryAfterMs: RETRY_AFTER_MS } : {};
-    for (const { reject } of this.#take([request])) {
-      reject(new ServiceError(code, message, options));
-    }
+  /** What is to be done once for each request, when its answer is known. */
+  #leave({ signal, onAbort, isRetry }: Waiting): void {
+    signal?.removeEventListener("abort", onAbort);
+    this.#retries.ended(isRetry);
+    this.#pending -= 1;
+    if (this.#pending > 0) return;
+    for (const resolve of this.#whenEmpty.splice(0)) resolve();
   }
 
-  #refuseAll(): void {
-    for (const { reject } of this.#take(this.#waiting)) reject(this.#notReady());
+  #rejectAll(): void {
+    const waiting = [...this.#halves.splice(0).flat(), ...this.#parts.batcher.clear()];
+    for (const each of waiting) this.#reject(each, this.#notReady());
   }
 
   #notReady(): ServiceError {
@@ -227,14 +246,16 @@ export class BatchRunner {
     return new ServiceError("notReady", message, { retryAfterMs: RETRY_AFTER_MS });
   }
 
-  #tellIfEmpty(): void {
-    if (this.#waiting.length > 0 || this.#running > 0) return;
-    for (const resolve of this.#whenEmpty.splice(0)) resolve();
+  #tooManyRetries(): ServiceError {
+    const message = `${nameOf(this.#parts.version)} has ${this.#retries.retries} retries under way, and no more than a fifth of its requests may be retries`;
+    return new ServiceError("overloaded", message, { retryAfterMs: RETRY_AFTER_MS });
   }
 }
+
+/** setTimeout takes 31 bits. */
+const MAX_SLEEP_MS = 60_000;
+const NO_OUTPUTS: ModelOutput = new Map();
 
 const cancelled = () => new ServiceError("cancelled", "the caller closed the request");
 const nameOf = (of: { readonly model: string; readonly version: string }) =>
   `model ${of.model}/${of.version}`;
-const itemsOf = (requests: readonly QueuedRequest[]) =>
-  requests.reduce((sum, { items }) => sum + items, 0);

@@ -20,6 +20,8 @@ export type MeshFacts = {
   readonly policy: string | null;
   readonly arms: string | null;
   readonly requestId: string | null;
+  /** Who shares the instances fairly with others. */
+  readonly tenant?: string | undefined;
 };
 
 /**
@@ -44,6 +46,7 @@ export function meshFactsOf(header: (name: string) => string | undefined): MeshF
     policy: matching(HEADER.policy, POLICY_VERSION),
     arms: arms !== undefined && isArms(arms) ? arms : null,
     requestId: matching(HEADER.requestId, REQUEST_ID),
+    tenant: matching(HEADER.tenant, TENANT) ?? undefined,
   };
 }
 
@@ -52,6 +55,7 @@ const COUNT = /^[1-9]\d{0,14}$/;
 const ULID = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/;
 const POLICY_VERSION = /^[0-9a-f]{12}$/;
 const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
+const TENANT = /^[\x21-\x7e]{1,128}$/;
 const MAX_ARMS_LENGTH = 4096;
 
 /** A dictionary of experiment=arm (RFC 9651), as extproc writes it. */

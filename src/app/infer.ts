@@ -1,6 +1,7 @@
 import { ServiceError } from "../core/error.js";
 import { checkInputs, hasEmptyInput } from "../core/serving/check-inputs.js";
 import { checkClassifiable, classify } from "../core/serving/classification.js";
+import type { BatchShape } from "../core/serving/check-inputs.js";
 import type { ModelSpec } from "../core/serving/model-spec.js";
 import type { BatchAnswer } from "./batch-runner.js";
 import type { CallFacts } from "./call-facts.js";
@@ -23,6 +24,8 @@ export type InferRequest = {
   /** From now, as the request itself says. */
   readonly timeoutMs?: number | undefined;
   readonly priority: number;
+  /** Counts where the mesh names none. */
+  readonly tenant?: string | undefined;
 };
 
 /** Facts of the call that come beside the body. */
@@ -77,12 +80,10 @@ export function makeInfer(parts: InferParts): Infer {
   };
 }
 
-type BatchShape = { readonly items: number; readonly shapeKey: string };
-
 /** Refuses what is wrong before it is queued. */
 function checked(spec: ModelSpec, { input, outputs }: InferRequest): BatchShape {
   // What a pipeline takes and gives is for the pipeline to say.
-  if (input.kind === "raw") return { items: 1, shapeKey: "raw" };
+  if (input.kind === "raw") return { items: 1, shapeKey: "raw", length: 1 };
   for (const { name, classes } of outputs ?? []) {
     const found = spec.outputs.find((output) => output.name === name);
     if (found === undefined) {
@@ -98,21 +99,25 @@ function checked(spec: ModelSpec, { input, outputs }: InferRequest): BatchShape 
 
 async function runQueued(
   parts: InferParts,
-  { queue }: ServedVersion,
+  { queue, loaded }: ServedVersion,
   call: InferCall<unknown>,
-  { input, timeoutMs, priority }: InferRequest,
+  request: InferRequest,
   shape: BatchShape,
 ): Promise<BatchAnswer> {
-  const budgetMs = Math.min(timeoutMs ?? Infinity, call.meshTimeoutMs ?? Infinity);
-  const deadlineAtMs = budgetMs === Infinity ? undefined : call.receivedAtMs + budgetMs;
-  if (deadlineAtMs !== undefined && deadlineAtMs <= parts.clock.monotonicMs()) {
+  const { input, timeoutMs = Infinity, priority } = request;
+  const budgetMs = Math.min(timeoutMs, call.meshTimeoutMs ?? Infinity, loaded.sloMs ?? Infinity);
+  const deadlineAtMs = call.receivedAtMs + budgetMs;
+  if (deadlineAtMs <= parts.clock.monotonicMs()) {
     const message = `deadline over: ${budgetMs} ms were left when the request arrived; it was not run`;
     throw new ServiceError("deadlineExceeded", message);
   }
+  const facts = {
+    ...{ deadlineAtMs, priority, tenant: call.tenant ?? request.tenant ?? "" },
+    ...{ isRetry: call.attempt > 1, signal: call.signal },
+  };
   const isEmpty = input.kind === "tensors" && hasEmptyInput(input.tensors);
-  const { signal } = call;
   try {
-    return await queue.submit({ ...shape, deadlineAtMs, priority, tenant: "", input, signal });
+    return await queue.submit({ ...shape, ...facts, input });
   } catch (error) {
     // The declared shape allows a size of 0, the model's own arithmetic does not.
     if (!isEmpty || !(error instanceof ServiceError) || error.code !== "internal") throw error;

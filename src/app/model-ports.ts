@@ -1,3 +1,4 @@
+import type { ProfilePoint } from "../core/batching/latency-model.js";
 import type { ModelSpec } from "../core/serving/model-spec.js";
 import type { Tensor } from "../core/serving/tensor.js";
 
@@ -32,8 +33,14 @@ export type InstancePool = {
 /** One version of a model that passed checksum, load and warm-up. */
 export type LoadedVersion = {
   readonly spec: ModelSpec;
+  /** Deadline of every request, from its arrival; undefined: none. */
+  readonly sloMs: number | undefined;
   readonly maxQueueDelayMs: number;
   readonly maxQueued: number;
+  /** True: equal inputs that are under way together are run once. */
+  readonly coalesce: boolean;
+  /** What the warm-up measured. */
+  readonly profile: readonly ProfilePoint[];
   readonly instances: InstancePool;
   readonly instanceCount: number;
   readonly executionProviders: readonly string[];
@@ -61,7 +68,7 @@ export type ModelRuntime = {
   names(root: string): Promise<readonly string[]>;
 };
 
-/** Runs something once, later; the answer cancels it. */
+/** Runs something once, later; after 0 ms: at the end of this turn. The answer cancels it. */
 export type Timer = (afterMs: number, run: () => void) => () => void;
 
 type ServedVersion = { readonly model: string; readonly version: string };

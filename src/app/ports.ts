@@ -48,3 +48,15 @@ export type DecisionMetrics = {
   passedThrough(): void;
   failed(): void;
 };
+
+/** What became of one descriptor of a request to the rate limit service. */
+export type DescriptorOutcome =
+  "ok" | "overLimit" | "wouldLimit" | "unlimited" | "replaced" | "unmatched";
+
+export type RateLimitMetrics = {
+  /** A label with values is one of any number: callers choose them. */
+  judged(domain: string, label: string, outcome: DescriptorOutcome, hasValues: boolean): void;
+  answered(seconds: number): void;
+  /** What was sent is no request, or met a bug of ours. */
+  refused(because: "badRequest" | "internal"): void;
+};

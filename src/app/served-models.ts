@@ -1,7 +1,5 @@
-import { sizeAndWindow } from "../core/batching/decide-batch.js";
 import { ServiceError } from "../core/error.js";
 import type { ModelSpec } from "../core/serving/model-spec.js";
-import { BatchRunner } from "./batch-runner.js";
 import type {
   InstancePool,
   LoadedModel,
@@ -10,10 +8,12 @@ import type {
   Timer,
 } from "./model-ports.js";
 import type { Clock } from "./ports.js";
+import { servedQueue } from "./served-queue.js";
+import type { ServedQueue } from "./served-queue.js";
 
 export type ServedVersion = {
   readonly spec: ModelSpec;
-  readonly queue: BatchRunner;
+  readonly queue: ServedQueue;
   readonly instances: InstancePool;
   readonly loaded: LoadedVersion;
 };
@@ -152,11 +152,8 @@ function servedModel(
 }
 
 function servedVersion(loaded: LoadedVersion, parts: Parts): ServedVersion {
-  const { spec, instances, maxQueued, maxQueueDelayMs } = loaded;
-  const { maxBatchSize, name: model, version } = spec;
-  const decide = sizeAndWindow({ maxBatchSize, maxQueueDelayMs });
-  const runner = { ...parts, version: { model, version }, decide, instances, maxQueued };
-  return { spec, instances, loaded, queue: new BatchRunner(runner) };
+  const { spec, instances } = loaded;
+  return { spec, instances, loaded, queue: servedQueue(loaded, parts) };
 }
 
 const quote = (name: string) => JSON.stringify(name.slice(0, 128));

@@ -3,8 +3,10 @@ import { Command, CommanderError } from "commander";
 import { ServiceError } from "../core/error.js";
 import { checkCommand } from "./commands/check.js";
 import { demoCommand } from "./commands/demo.js";
+import { doctorCommand } from "./commands/doctor.js";
 import { decideCommand } from "./commands/decide.js";
 import { exposuresCommand } from "./commands/exposures.js";
+import { importCommand } from "./commands/import.js";
 import { renderCommand } from "./commands/render.js";
 import { replayCommand } from "./commands/replay.js";
 import { schemaCommand } from "./commands/schema.js";
@@ -26,7 +28,9 @@ const program = new Command("weir")
   .addCommand(schemaCommand())
   .addCommand(replayCommand())
   .addCommand(renderCommand())
-  .addCommand(exposuresCommand());
+  .addCommand(doctorCommand())
+  .addCommand(exposuresCommand())
+  .addCommand(importCommand());
 
 /** Commands that are added do not inherit these settings. */
 function settle(command: Command): void {

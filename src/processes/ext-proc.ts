@@ -10,13 +10,15 @@ import { prometheusEventLogMetrics } from "../adapters/prometheus/event-log-metr
 import { prometheusExtProcMetrics } from "../adapters/prometheus/ext-proc-metrics.js";
 import { prometheusPolicyMetrics } from "../adapters/prometheus/policy-metrics.js";
 import { exposeProcess } from "../adapters/prometheus/process-metrics.js";
+import { prometheusRateLimitMetrics } from "../adapters/prometheus/rate-limit-metrics.js";
 import { exposeVersionHealth } from "../adapters/prometheus/version-health-metrics.js";
 import { systemClock } from "../adapters/system/clock.js";
 import { makeLogger, type LogLevel } from "../adapters/system/logger.js";
 import { systemRandom } from "../adapters/system/random.js";
 import { pollVersionHealth } from "../adapters/version-health/poll-version-health.js";
 import { makeHandleRequest } from "../app/handle-request.js";
-import type { AssignmentLog, Random } from "../app/ports.js";
+import { makeShouldRateLimit } from "../app/should-rate-limit.js";
+import type { AssignmentLog, LimitStore, Random } from "../app/ports.js";
 import type { CompiledPolicy } from "../core/policy/compiled-policy.js";
 import { policyRoutes } from "../servers/admin-http/policy-routes.js";
 import { serveAdmin } from "../servers/admin-http/server.js";
@@ -88,6 +90,7 @@ export async function runExtProc(options: ExtProcProcessOptions): Promise<void> 
         logger.error({ err }, "deciding failed, the default version serves");
       },
     }),
+    rateLimit: rateLimiting(policy.current, limits, registry),
     unhealthy: health.unhealthy,
     limitOf: (name) => policy.current().limits.get(name),
     alsoStrip: () => ownOverrideHeader(policy.current()),
@@ -106,6 +109,15 @@ export async function runExtProc(options: ExtProcProcessOptions): Promise<void> 
   });
   const line = { ready: true, grpc: server.address, admin: admin.address };
   process.stdout.write(`${JSON.stringify(line)}\n`);
+}
+
+/** Envoy's own rate limit filter charges the same store. */
+function rateLimiting(policy: () => CompiledPolicy, limits: LimitStore, registry: Registry) {
+  const metrics = prometheusRateLimitMetrics(registry);
+  return {
+    metrics,
+    shouldRateLimit: makeShouldRateLimit({ policy, limits, clock: systemClock, metrics }),
+  };
 }
 
 /** A start fails whole: what was opened must not keep the process alive. */

@@ -27,6 +27,7 @@ import { ByteBudget } from "../core/serving/byte-budget.js";
 import { ServingStatistics } from "../core/serving/statistics.js";
 import type { PredictionEvent } from "../schema/events.js";
 import type { ExecutionProvider } from "../schema/model-manifest.js";
+import { queueRoutes } from "../servers/admin-http/queue-routes.js";
 import { serveAdmin } from "../servers/admin-http/server.js";
 import { serveInferenceGrpc } from "../servers/inference-grpc/server.js";
 import type { InferenceGrpcOptions } from "../servers/inference-grpc/server.js";
@@ -66,6 +67,12 @@ const DRAIN_MS = 3000;
 const FINISH_MS = 30_000;
 
 const afterMs: Timer = (delayMs, run) => {
+  if (delayMs === 0) {
+    const turn = setImmediate(run);
+    return () => {
+      clearImmediate(turn);
+    };
+  }
   const handle = setTimeout(run, delayMs);
   return () => {
     clearTimeout(handle);
@@ -115,7 +122,9 @@ export async function serve(options: ServeOptions): Promise<void> {
     });
     closers.unshift(() => servers.close());
     const ready = () => models.ready();
-    const admin = await serveAdmin({ address: options.adminAddress, registry, ready, logger });
+    const routes = queueRoutes(models);
+    const address = options.adminAddress;
+    const admin = await serveAdmin({ address, registry, ready, routes, logger });
     closers.push(() => admin.close());
     closeWithGrace({ delay: drainMs + FINISH_MS, logger }, async ({ err }) => {
       if (err !== undefined) logger.fatal({ err }, "closing after an error");

@@ -53,6 +53,10 @@ function serveNowhere(policy: CompiledPolicy, transport: TransportName): Promise
       log: { append: nothing, close: () => Promise.resolve() },
       metrics: { decided: nothing, passedThrough: nothing, failed: nothing },
     }),
+    rateLimit: {
+      shouldRateLimit: ({ domain }) => ({ domain, isOver: false, statuses: [] }),
+      metrics: { judged: nothing, answered: nothing, refused: nothing },
+    },
     unhealthy: () => new Set(),
     limitOf: (name) => policy.limits.get(name),
     alsoStrip: () => [],

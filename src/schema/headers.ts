@@ -25,6 +25,8 @@ export const HEADER = {
   rateLimit: "ratelimit",
   rateLimitPolicy: "ratelimit-policy",
   requestId: "x-request-id",
+  /** Whose share of a pod a request is charged to. */
+  tenant: "x-tenant",
   attemptCount: "x-envoy-attempt-count",
   expectedTimeoutMs: "x-envoy-expected-rq-timeout-ms",
 } as const;

@@ -70,6 +70,35 @@ const VersionLabel = z.string().regex(/^[a-z][a-z0-9._-]{0,62}$/, {
     `version label ${JSON.stringify(input)} must match [a-z][a-z0-9._-]*, at most 63 characters`,
 });
 
+const PaddedAxis = z.strictObject({
+  name: z.string().min(1).meta({ description: "Of the input, or output." }),
+  axis: z.int().min(1).max(16).meta({ description: "Not 0: that is the batch." }),
+});
+
+const Padding = z
+  .strictObject({
+    inputs: z
+      .array(
+        PaddedAxis.extend({
+          value: z.number().default(0).meta({ description: "What is put behind; BYTES: empty." }),
+        }),
+      )
+      .min(1)
+      .meta({ description: "Axes that may be lengthened. A mask is an input that gets zeros." }),
+    outputs: z.array(PaddedAxis).default([]).meta({
+      description:
+        "Axes that grow with the padding: they are cut in the proportion by which the first of `inputs` was lengthened, rounded up.",
+    }),
+    maxShare: z.number().min(0).max(0.9).default(0.25).meta({
+      description: "Share of a batch that may be padding.",
+    }),
+  })
+  .meta({
+    description:
+      "Lets requests of different lengths share a batch. Only for models whose answer does not depend on what is put behind an input.",
+  });
+export type Padding = z.infer<typeof Padding>;
+
 export const ModelManifest = z
   .strictObject({
     apiVersion: z.literal(API_VERSION).meta({ description: "Version of this format." }),
@@ -95,11 +124,21 @@ export const ModelManifest = z
       description:
         "Items in one run. Over 1: the first axis of every input and output is the batch, and requests that wait together are run together.",
     }),
-    maxQueueDelayMs: z.number().min(0).max(60_000).default(0).meta({
-      description: "How long a request may wait for others to fill its batch; 0: never.",
+    sloMs: z.number().positive().max(3_600_000).optional().meta({
+      description:
+        "Deadline of every request, from its arrival; a caller may ask for less. Requests that would be late are refused at once, and batches are no larger than it allows. Default: none.",
+    }),
+    maxQueueDelayMs: z.number().min(0).max(60_000).default(5).meta({
+      description:
+        "At most so long does a request wait for others while an instance is idle, and only when the wait pays; 0: never.",
     }),
     maxQueued: z.int().min(1).max(1_000_000).default(512).meta({
       description: "Items that may wait; more are refused with 503.",
+    }),
+    padding: Padding.optional(),
+    coalesce: z.boolean().default(false).meta({
+      description:
+        "Requests with the same inputs that are under way together are run once. Only for models that give the same answer to the same inputs.",
     }),
     instances: z.int().min(1).max(64).default(1).meta({
       description: "Sessions per version: each has its own thread and copy of the weights.",
@@ -127,8 +166,9 @@ export const ModelManifest = z
       }),
     warmUp: z
       .strictObject({
-        runs: z.int().min(0).max(1000).default(1).meta({
-          description: "Runs with zeros, for one item and for a full batch; 0: none.",
+        runs: z.int().min(0).max(1000).default(2).meta({
+          description:
+            "Runs with zeros of each batch size (1, 2, 4, … and the largest), from which the batcher learns what they cost; 0: none.",
         }),
         shapes: z
           .record(z.string(), z.array(z.int().min(0)).min(1))

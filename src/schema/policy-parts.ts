@@ -3,6 +3,7 @@ import { Experiment, Holdout, Layer } from "./experiment.js";
 import { Limit } from "./limit.js";
 import { Model } from "./model.js";
 import type { PolicyIssue } from "./policy-issue.js";
+import { RateLimitDomain } from "./rate-limit.js";
 import { Residency } from "./residency.js";
 import { Shadow } from "./shadow.js";
 import { Context } from "./unit.js";
@@ -23,6 +24,7 @@ export type PolicyParts = {
   readonly experiments: readonly Item<Experiment>[];
   readonly shadows: readonly Item<Shadow>[];
   readonly limits: readonly Item<Limit>[];
+  readonly rateLimits: readonly Item<RateLimitDomain>[];
   readonly residency: readonly Item<Residency>[];
   /** Names in a list, also of items that are not well formed: they do exist. */
   names(list: string): ReadonlySet<string>;
@@ -49,6 +51,7 @@ export function policyPartsOf(
     experiments: list("experiments", Experiment),
     shadows: list("shadows", Shadow),
     limits: list("limits", Limit),
+    rateLimits: list("rateLimits", RateLimitDomain),
     residency: list("residency", Residency),
     names: namesIn(document),
   };

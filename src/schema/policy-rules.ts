@@ -3,6 +3,7 @@ import { armRules } from "./rules/arm-rules.js";
 import { layerRules } from "./rules/layer-rules.js";
 import { limitRules } from "./rules/limit-rules.js";
 import { modelRules } from "./rules/model-rules.js";
+import { rateLimitRules } from "./rules/rate-limit-rules.js";
 import { references, uniqueNames } from "./rules/references.js";
 import type { PolicyParts } from "./policy-parts.js";
 
@@ -15,5 +16,6 @@ export function policyRules(parts: PolicyParts): Issues {
     ...parts.experiments.flatMap((experiment) => armRules(experiment)),
     ...layerRules(parts),
     ...parts.limits.flatMap((limit) => limitRules(limit, parts)),
+    ...rateLimitRules(parts),
   ];
 }

@@ -3,6 +3,7 @@ import { Experiment, Holdout, Layer } from "./experiment.js";
 import { Limit } from "./limit.js";
 import { Model } from "./model.js";
 import { Overrides } from "./override.js";
+import { RateLimitDomain } from "./rate-limit.js";
 import { Residency } from "./residency.js";
 import { Shadow } from "./shadow.js";
 import { Context, Unit } from "./unit.js";
@@ -20,14 +21,19 @@ export const Policy = z
       .meta({ description: "The policy's name; override tokens are bound to it." }),
     units: z.record(Name, Unit).default({}).meta({ description: "Units by name." }),
     context: Context,
-    models: z.array(Model).min(1),
+    models: z.array(Model).default([]),
     layers: z.array(Layer).default([]),
     holdouts: z.array(Holdout).default([]),
     experiments: z.array(Experiment).default([]),
     shadows: z.array(Shadow).default([]),
     limits: z.array(Limit).default([]),
+    rateLimits: z.array(RateLimitDomain).optional(),
     overrides: Overrides.optional(),
     residency: z.array(Residency).default([]),
+  })
+  .refine(({ models, rateLimits = [] }) => models.length + rateLimits.length > 0, {
+    path: ["models"],
+    error: "the list is empty: write at least one item, or rateLimits",
   })
   .meta({ title: "ServingPolicy", description: "What Weir does with the traffic of your models." });
 export type Policy = z.infer<typeof Policy>;

@@ -109,11 +109,7 @@ describe.each(STORES)("$name", ({ make }) => {
   test("an absent key that the limit refuses is refused, and charges nobody", () => {
     const store = make();
     const limits = limitsOf(limit("a"), limit("b"));
-    const verdicts = store.charge(
-      [charge("a", { rejectMissing: true }), charge("b")],
-      limits,
-      NOW_MS,
-    );
+    const verdicts = store.charge([charge("a", { isBarred: true }), charge("b")], limits, NOW_MS);
     expect(verdicts).toMatchObject([
       { kind: "limited", remaining: 0, retryAfterMs: 1000 },
       { kind: "admitted", remaining: 10 },

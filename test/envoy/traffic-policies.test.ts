@@ -94,7 +94,7 @@ describe.each([OLDEST_ENVOY, NEWEST_ENVOY])("Envoy %s", (envoy) => {
 
   test("an unhealthy version falls back, and serves again when it is healthy", async () => {
     const policy = everyoneIn("v3", mesh.at);
-    const [magika, ...others] = policy.models;
+    const [magika, ...others] = policy.models!;
     const health = { path: "/health", interval: INTERVAL, timeout: "2s", unhealthyThreshold: 1 };
     let healthy = true;
     for (const name of ["v1", "v3"] as const) {

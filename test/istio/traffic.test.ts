@@ -265,7 +265,7 @@ test("a new policy reaches proxies and extproc, and no request fails meanwhile",
   const send = () => sendRequest(lab.gatewayPort, "/v2/models/ranker/infer");
   expect((await send()).body).toBe("v1");
   const changed = istioPolicy({ host: "127.0.0.1", port: lab.outside.port });
-  const models = changed.models.map((model) =>
+  const models = changed.models!.map((model) =>
     model.name === "ranker" ? { ...model, default: "v3" } : model,
   );
   const statuses = new Set<number>();

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, describe, expect, test } from "vitest";
 import { eventually } from "../support/envoy-process.js";
-import { startRedis } from "../support/redis-process.js";
+import { freePort, startRedis } from "../support/redis-process.js";
 import { aLimit, aReplica, chargeOne, type Replica } from "../support/shared-stores.js";
 
 const closing: (() => Promise<unknown>)[] = [];
@@ -23,15 +23,6 @@ async function redisWith(...settings: readonly string[]) {
   const redis = await startRedis(...settings);
   closing.push(() => redis.stop());
   return redis;
-}
-
-/** A port that is free now; the server that gets it is started at once. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /** Shares a quota of three through that URL: a new replica finds what another used. */
@@ -96,20 +87,6 @@ describe("ways to reach Redis", () => {
     const stranger = replica(`rediss://127.0.0.1:${port}`);
     await eventually("the refusal", () => (stranger.changes.length > 0 ? true : undefined));
     expect(stranger.because()).toContain("certificate");
-  });
-
-  test("a cluster", async () => {
-    const port = await freePort();
-    const bus = await freePort();
-    const redis = await redisWith(
-      ...["--port", String(port), "--cluster-enabled", "yes", "--cluster-port", String(bus)],
-      ...["--cluster-config-file", "nodes.conf", "--cluster-announce-ip", "127.0.0.1"],
-    );
-    await redis.cli("CLUSTER", "ADDSLOTSRANGE", "0", "16383");
-    await eventually("the cluster to be whole", async () =>
-      (await redis.cli("CLUSTER", "INFO")).includes("cluster_state:ok") ? true : undefined,
-    );
-    await expectSharing(`redis+cluster://127.0.0.1:${port}`);
   });
 
   test("sentinels, which name another server when one dies", async () => {

@@ -42,9 +42,13 @@ const handleByUser: HandleRequest = ({ headers }) => {
   return { kind: "admitted", decision: aDecision({ limits: [aVerdict()] }), id };
 };
 
+function countInto(counts: Counts, name: string): void {
+  counts[name] = (counts[name] ?? 0) + 1;
+}
+
 function countingMetrics(counts: Counts): ExtProcMetrics {
   const count = (name: string) => {
-    counts[name] = (counts[name] ?? 0) + 1;
+    countInto(counts, name);
   };
   return {
     streamOpened: () => {
@@ -99,6 +103,16 @@ async function startExtProc(
     handle: (facts) => {
       seen.push(facts);
       return handle(facts);
+    },
+    rateLimit: {
+      shouldRateLimit: ({ domain }) => ({ domain, isOver: false, statuses: [] }),
+      metrics: {
+        judged: () => undefined,
+        answered: () => undefined,
+        refused: (because) => {
+          countInto(counts, `rateLimit ${because}`);
+        },
+      },
     },
     unhealthy: () => new Set(),
     limitOf: (name) => aLimit({ name }),

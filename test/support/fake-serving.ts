@@ -10,7 +10,10 @@ import type {
 import type { Clock } from "../../src/app/ports.js";
 import type { ModelSpec } from "../../src/core/serving/model-spec.js";
 
-/** A clock that stands still until it is told to advance; timers run then, in order. */
+/**
+ * A clock that stands still until it is told to advance; timers run then, in order. The end of a
+ * turn comes by itself.
+ */
 export class FakeTime {
   #nowMs = 1000;
   #timers: { readonly atMs: number; readonly run: () => void }[] = [];
@@ -18,6 +21,12 @@ export class FakeTime {
   readonly clock: Clock = { nowMs: () => this.#nowMs, monotonicMs: () => this.#nowMs };
 
   readonly timer: Timer = (afterMs, run) => {
+    if (afterMs === 0) {
+      const turn = setImmediate(run);
+      return () => {
+        clearImmediate(turn);
+      };
+    }
     const entry = { atMs: this.#nowMs + afterMs, run };
     this.#timers.push(entry);
     return () => {
@@ -128,7 +137,10 @@ export function echoModel(spec: Partial<ModelSpec> & { readonly name: string }):
     ),
   );
   const version = { spec: { ...whole, takesRawBody: false, ...spec }, instances };
-  const settings = { maxQueued: 64, maxQueueDelayMs: 0, instanceCount: 1, fingerprint: "" };
+  const settings = {
+    ...{ sloMs: undefined, maxQueued: 64, maxQueueDelayMs: 0, coalesce: false, profile: [] },
+    ...{ instanceCount: 1, fingerprint: "" },
+  };
   return {
     name: spec.name,
     defaultVersion: "1",

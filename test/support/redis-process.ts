@@ -2,20 +2,15 @@ import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { constants } from "node:fs";
 import { access, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
 import { Redis } from "ioredis";
-import {
-  cacheDirectory,
-  exists,
-  inScratchFolder,
-  renameUnlessThere,
-} from "../../src/adapters/toolchain/cache.js";
+import { debianPackage } from "./debian-package.js";
 import { eventually } from "./envoy-process.js";
 
 const run = promisify(execFile);
-const REMEDY = "install redis-server 6.2 or newer, or put it on PATH";
 
 type Program = { readonly path: string; readonly libraries: string | undefined };
 
@@ -25,16 +20,7 @@ export async function redisProgram(): Promise<Program> {
     const path = join(folder, "redis-server");
     if (folder !== "" && (await isExecutable(path))) return { path, libraries: undefined };
   }
-  const folder = join(cacheDirectory(), "redis-server");
-  if (!(await exists(folder))) {
-    try {
-      await unpackDebianPackage(folder);
-    } catch (error) {
-      throw new Error(`no redis-server found, and none could be fetched: ${REMEDY}`, {
-        cause: error,
-      });
-    }
-  }
+  const folder = await debianPackage("redis-server");
   const [architecture = ""] = await readdir(join(folder, "usr", "lib"));
   return {
     path: join(folder, "usr", "bin", "redis-server"),
@@ -47,28 +33,6 @@ async function isExecutable(path: string): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-/** With every package that it needs and this machine lacks. */
-async function unpackDebianPackage(folder: string): Promise<void> {
-  await inScratchFolder(cacheDirectory(), async (scratch) => {
-    const packages = await missingPackages().catch(async () => {
-      // A fresh machine may not know any package yet.
-      await run("apt-get", ["update"]);
-      return missingPackages();
-    });
-    await run("apt-get", ["download", ...packages], { cwd: scratch });
-    const root = join(scratch, "root");
-    for (const file of (await readdir(scratch)).filter((name) => name.endsWith(".deb"))) {
-      await run("dpkg", ["--extract", join(scratch, file), root]);
-    }
-    await renameUnlessThere(root, folder);
-  });
-}
-
-async function missingPackages(): Promise<readonly string[]> {
-  const { stdout } = await run("apt-get", ["install", "--simulate", "redis-server"]);
-  return [...stdout.matchAll(/^Inst (\S+)/gm)].flatMap(([, name]) => name ?? []);
 }
 
 export type RedisProcess = {
@@ -84,7 +48,13 @@ export type RedisProcess = {
 };
 
 /** A server of its own on a Unix socket, without persistence; further settings as in redis.conf. */
-export async function startRedis(...settings: readonly string[]): Promise<RedisProcess> {
+export const startRedis = (...settings: readonly string[]) => startRedisIn({}, ...settings);
+
+/** @param environment  of the server, besides that of the tests */
+export async function startRedisIn(
+  environment: Readonly<Record<string, string>>,
+  ...settings: readonly string[]
+): Promise<RedisProcess> {
   const program = await redisProgram();
   const folder = await mkdtemp(join(tmpdir(), "weir-redis-"));
   const socket = join(folder, "redis.sock");
@@ -104,7 +74,7 @@ export async function startRedis(...settings: readonly string[]): Promise<RedisP
     const file = join(folder, "redis.conf");
     await writeFile(file, "");
     const started = spawn(program.path, [file, ...flags, ...port, ...settings], {
-      ...{ env, stdio: "ignore" },
+      ...{ env: { ...env, ...environment }, stdio: "ignore" },
     });
     child = started;
     await eventually("redis-server to answer", async () => {
@@ -129,6 +99,15 @@ export async function startRedis(...settings: readonly string[]): Promise<RedisP
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** A port that is free now; the server that gets it is started at once. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
 }
 
 function librariesOf({ libraries }: Program): Readonly<Record<string, string>> {

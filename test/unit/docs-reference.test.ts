@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { findingsPage } from "../../src/core/doctor/findings-page.js";
 import { DOCUMENT_NAMES, jsonSchemaOf } from "../../src/schema/reference/json-schema.js";
 import { referencePage } from "../../src/schema/reference/reference-page.js";
 
@@ -23,4 +24,8 @@ describe.each(DOCUMENT_NAMES)("docs/reference of %s", (name) => {
       .filter((line) => line.startsWith("| `") && line.endsWith("|  |"));
     expect(mute).toEqual([]);
   });
+});
+
+test("the page of findings is the one of the code: run `npm run docs`", () => {
+  expect(committed("findings.md")).toBe(findingsPage());
 });

@@ -1,34 +1,44 @@
 import type { LimitStore } from "../../app/ports.js";
-import { askAll, verdictOf } from "../../core/limit/charge-all.js";
+import { askAll, verdictsOf } from "../../core/limit/charge-all.js";
 import { admit } from "../../core/limit/gcra.js";
 import { RecentKeys } from "../../core/limit/recent-keys.js";
 
-type Arguments = Parameters<LimitStore["charge"]>;
+/** The theoretical arrival time of one key, in milliseconds since the first charge. */
+type Quota = { tatMs: number };
 
 /**
  * Quotas of this process, at most `maxKeys` of them: the least recently used goes first. A key that
  * is forgotten starts with a whole quota, so size `maxKeys` for the keys that are busy at one time.
  */
 export function memoryLimitStore(maxKeys: number): LimitStore & { size(): number } {
-  const tatMsByKey = new RecentKeys<number>(maxKeys);
+  const quotas = new RecentKeys<Quota>(maxKeys);
   // Milliseconds since the epoch would lose what a quota of a million units a second adds per
   // unit; milliseconds since the first charge do not.
   let originMs: number | undefined;
-  const ask = (...[charges, limits, nowMs]: Arguments) => {
-    const sinceMs = nowMs - (originMs ??= nowMs);
-    return askAll(charges, limits, ({ key }, limit, cost) =>
-      admit(tatMsByKey.get(key) ?? sinceMs, limit, cost, sinceMs),
-    );
-  };
   return {
-    size: () => tatMsByKey.size,
-    peek: (...args) => ask(...args).map(verdictOf),
-    charge(...args) {
-      const asked = ask(...args);
-      for (const { charge, taken } of asked) {
-        if (taken !== undefined) tatMsByKey.use(charge.key, taken.tatMs);
+    size: () => quotas.size,
+    peek(charges, limits, nowMs) {
+      const sinceMs = nowMs - (originMs ??= nowMs);
+      const standings = askAll(charges, limits, ({ key }, limit, cost) =>
+        admit(quotas.get(key)?.tatMs ?? sinceMs, limit, cost, sinceMs),
+      );
+      return verdictsOf(charges, limits, standings);
+    },
+    charge(charges, limits, nowMs) {
+      const sinceMs = nowMs - (originMs ??= nowMs);
+      const known = charges.map(({ key }) => quotas.touch(key));
+      const standings = askAll(charges, limits, (_, limit, cost, at) =>
+        admit(known[at]?.tatMs ?? sinceMs, limit, cost, sinceMs),
+      );
+      if (standings.isCharged) {
+        standings.each.forEach((standing, at) => {
+          if (standing.kind === "limited") return;
+          const quota = known[at];
+          if (quota !== undefined) quota.tatMs = standing.tatMs;
+          else quotas.use(charges[at]?.key ?? "", { tatMs: standing.tatMs });
+        });
       }
-      return asked.map(verdictOf);
+      return verdictsOf(charges, limits, standings);
     },
   };
 }

@@ -90,7 +90,7 @@ async function loadVersion(
   fingerprint: string,
   parts: Parts,
 ): Promise<LoadedVersion> {
-  const { maxBatchSize, maxQueued, maxQueueDelayMs, instances, warmUp } = manifest;
+  const { maxBatchSize, padding, instances, warmUp } = manifest;
   const { executionProviders = parts.executionProviders } = manifest;
   const definition: SessionDefinition = {
     model: name,
@@ -101,6 +101,7 @@ async function loadVersion(
     intraOpThreads:
       manifest.intraOpThreads ?? Math.max(1, Math.floor(parts.usableCores / instances)),
     maxBatchSize,
+    padding,
     declaredInputs: manifest.inputs,
     declaredOutputs: manifest.outputs,
     warmUpRuns: warmUp.runs,
@@ -118,10 +119,12 @@ async function loadVersion(
   });
   const { version, pipelineFile, labels } = folder;
   const takesRawBody = pipelineFile !== undefined;
-  const { inputs, outputs } = specs;
-  const spec = { name, version, inputs, outputs, maxBatchSize, labels, takesRawBody };
-  const settings = { maxQueued, maxQueueDelayMs, instanceCount: instances, executionProviders };
-  return { spec, instances: pool, fingerprint, ...settings };
+  const { inputs, outputs, profile } = specs;
+  const spec = { name, version, inputs, outputs, maxBatchSize, padding, labels, takesRawBody };
+  const { sloMs, maxQueued, maxQueueDelayMs, coalesce } = manifest;
+  const queue = { sloMs, maxQueued, maxQueueDelayMs, coalesce, profile };
+  const served = { instanceCount: instances, executionProviders, fingerprint };
+  return { spec, instances: pool, ...served, ...queue };
 }
 
 async function startPool(count: number, parts: Omit<InstanceParts, "onChange">) {

@@ -1,7 +1,9 @@
 import type { InferenceSession } from "onnxruntime-node";
 import type { ModelInput } from "../../app/model-ports.js";
 import { stack, unstack } from "../../core/serving/stack.js";
+import { cropAxis, padAxis } from "../../core/serving/padding.js";
 import type { Tensor } from "../../core/serving/tensor.js";
+import type { Padding } from "../../schema/model-manifest.js";
 import { invariant } from "../../core/invariant.js";
 import { ServiceError } from "../../core/error.js";
 import type { Pipeline } from "./model-pipeline.js";
@@ -13,16 +15,18 @@ export type BatchParts = {
   readonly session: Pick<InferenceSession, "run">;
   readonly outputNames: readonly string[];
   readonly pipeline: Pipeline | undefined;
+  readonly padding: Padding | undefined;
   /** False: the model's first axis is no batch, and inputs come one at a time. */
   readonly batches: boolean;
 };
 
 /** Runs the inputs together in one run of the session; answers in their order. */
 export async function runBatch(
-  { session, outputNames, pipeline, batches }: BatchParts,
+  { session, outputNames, pipeline, padding, batches }: BatchParts,
   inputs: readonly ModelInput[],
 ): Promise<readonly Tensors[]> {
-  const items = await Promise.all(inputs.map((input) => tensorsOf(input, pipeline)));
+  const given = await Promise.all(inputs.map((input) => tensorsOf(input, pipeline)));
+  const items = padding === undefined || given.length === 1 ? given : padded(given, padding);
   const feeds = [...(items[0]?.keys() ?? [])].map(
     (name) => [name, toOrtTensor(stack(items.map((item) => tensorOf(item, name))))] as const,
   );
@@ -35,7 +39,41 @@ export async function runBatch(
     const parts = sizes === undefined ? [tensor] : unstack(tensor, sizes);
     outputs.forEach((output, index) => output.set(name, tensorAt(parts, index)));
   }
+  if (items !== given && padding !== undefined) crop(outputs, given, items, padding);
   return Promise.all(outputs.map((output, index) => answerOf(output, inputs[index], pipeline)));
+}
+
+/** All of them as long as the longest. */
+function padded(items: readonly Tensors[], { inputs }: Padding): readonly Tensors[] {
+  const longer = items.map((item) => new Map(item));
+  for (const { name, axis, value } of inputs) {
+    const size = Math.max(...items.map((item) => item.get(name)?.shape[axis] ?? 0));
+    for (const item of longer) {
+      const tensor = item.get(name);
+      if (tensor !== undefined) item.set(name, padAxis(tensor, axis, size, value));
+    }
+  }
+  return longer;
+}
+
+/** Cuts what the padding added to the outputs. */
+function crop(
+  outputs: readonly Map<string, Tensor>[],
+  given: readonly Tensors[],
+  items: readonly Tensors[],
+  padding: Padding,
+): void {
+  const [first] = padding.inputs;
+  if (first === undefined) return;
+  const sizeIn = (item: Tensors | undefined) => item?.get(first.name)?.shape[first.axis] ?? 1;
+  outputs.forEach((output, index) => {
+    const share = sizeIn(given[index]) / sizeIn(items[index]);
+    for (const { name, axis } of padding.outputs) {
+      const tensor = output.get(name);
+      const size = Math.ceil((tensor?.shape[axis] ?? 0) * share);
+      if (tensor !== undefined) output.set(name, cropAxis(tensor, axis, size));
+    }
+  });
 }
 
 async function tensorsOf(input: ModelInput, pipeline: Pipeline | undefined): Promise<Tensors> {

@@ -12,6 +12,7 @@ export function servedSpecs(definition: SessionDefinition, actual: Specs): Specs
   if (inputs.length < actual.inputs.length) {
     throw new Error(`inputs of model.yaml must list all of ${namesOf(actual.inputs)}`);
   }
+  checkPadding(definition, { inputs, outputs });
   if (maxBatchSize === 1) return { inputs, outputs };
   for (const { name, shape } of [...inputs, ...outputs]) {
     if (shape[0] === -1) continue;
@@ -20,6 +21,22 @@ export function servedSpecs(definition: SessionDefinition, actual: Specs): Specs
     );
   }
   return { inputs, outputs };
+}
+
+/** What is padded must be there, and of any size. */
+function checkPadding({ padding, maxBatchSize }: SessionDefinition, specs: Specs): void {
+  if (padding === undefined) return;
+  if (maxBatchSize === 1) throw new Error("padding needs a maxBatchSize over 1");
+  for (const what of ["inputs", "outputs"] as const) {
+    for (const { name, axis } of padding[what]) {
+      const found = specs[what].find((each) => each.name === name);
+      if (found?.shape[axis] === -1) continue;
+      const has = found === undefined ? namesOf(specs[what]) : describe(found);
+      throw new Error(
+        `padding.${what} of model.yaml names axis ${axis} of ${name}, which must be of any size (-1); the model has ${has}`,
+      );
+    }
+  }
 }
 
 function declared(

@@ -3,9 +3,14 @@ import type { Logger } from "pino";
 import type { ModelInput, ModelOutput, Timer } from "../../app/model-ports.js";
 import { ServiceError } from "../../core/error.js";
 import { invariant } from "../../core/invariant.js";
-import type { TensorSpec } from "../../core/serving/model-spec.js";
 import { packTensors, unpackTensors, wholeBuffers } from "./packed-tensors.js";
-import type { BatchInput, FromWorker, SessionDefinition, ToWorker } from "./worker-messages.js";
+import type {
+  BatchInput,
+  FromWorker,
+  SessionDefinition,
+  SessionSpecs,
+  ToWorker,
+} from "./worker-messages.js";
 
 const WORKER_FILE = new URL("./session-worker.js", import.meta.url);
 const FIRST_RESTART_DELAY_MS = 100;
@@ -14,8 +19,6 @@ const MAX_RESTART_DELAY_MS = 30_000;
 const MAX_HEAP_MB = 512;
 /** Large models take minutes to load; one that is not there by then hangs. */
 const START_TIMEOUT_MS = 600_000;
-
-type Specs = { readonly inputs: readonly TensorSpec[]; readonly outputs: readonly TensorSpec[] };
 
 type Pending = {
   readonly resolve: (outputs: readonly ModelOutput[]) => void;
@@ -60,7 +63,7 @@ export class SessionInstance {
   }
 
   /** Loads and warms up; rejects with the reason when the model cannot be served. */
-  start(): Promise<Specs> {
+  start(): Promise<SessionSpecs> {
     return new Promise((resolve, reject) => {
       const worker = new Worker(WORKER_FILE, {
         workerData: this.#parts.definition,

@@ -41,8 +41,9 @@ async function start(): Promise<void> {
   const pipeline =
     pipelineFile === undefined ? undefined : await loadPipeline(pipelineFile, definition);
   const outputNames = specs.outputs.map(({ name }) => name);
-  const parts = { session, outputNames, pipeline, batches: definition.maxBatchSize > 1 };
-  await warmUp(definition, specs.inputs, (inputs) => runBatch(parts, inputs));
+  const { maxBatchSize, padding } = definition;
+  const parts = { session, outputNames, pipeline, padding, batches: maxBatchSize > 1 };
+  const profile = await warmUp(definition, specs.inputs, (inputs) => runBatch(parts, inputs));
   port?.on("message", ({ input }: ToWorker) => {
     runBatch(parts, inputsOf(input)).then(
       (outputs) => {
@@ -53,7 +54,7 @@ async function start(): Promise<void> {
       },
     );
   });
-  send({ kind: "ready", ...specs });
+  send({ kind: "ready", ...specs, profile });
 }
 
 function inputsOf(input: BatchInput): readonly ModelInput[] {

@@ -1,6 +1,8 @@
+import type { ProfilePoint } from "../../core/batching/latency-model.js";
 import type { ErrorCode } from "../../core/error.js";
 import type { TensorSpec } from "../../core/serving/model-spec.js";
 import type { Tensor } from "../../core/serving/tensor.js";
+import type { Padding } from "../../schema/model-manifest.js";
 import type { PackedTensors } from "./packed-tensors.js";
 
 /** What a worker is started with. */
@@ -19,6 +21,7 @@ export type SessionDefinition = {
   readonly executionProviders: readonly string[];
   readonly intraOpThreads: number;
   readonly maxBatchSize: number;
+  readonly padding: Padding | undefined;
   readonly declaredInputs: readonly TensorSpec[] | undefined;
   readonly declaredOutputs: readonly TensorSpec[] | undefined;
   readonly warmUpRuns: number;
@@ -32,12 +35,15 @@ export type BatchInput =
 
 export type ToWorker = { readonly kind: "run"; readonly input: BatchInput };
 
+/** What a session is found to take, give and cost. */
+export type SessionSpecs = {
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+  readonly profile: readonly ProfilePoint[];
+};
+
 export type FromWorker =
-  | {
-      readonly kind: "ready";
-      readonly inputs: readonly TensorSpec[];
-      readonly outputs: readonly TensorSpec[];
-    }
+  | ({ readonly kind: "ready" } & SessionSpecs)
   | { readonly kind: "unfit"; readonly because: string }
   | { readonly kind: "ran"; readonly packed: PackedTensors }
   /** Of a pipeline: each request's may have other names. */

@@ -21,24 +21,26 @@ export class SeriesByLabels<Value> {
     this.#create = create;
   }
 
-  /** Of these values of the labels, in the order of their names. */
-  of(labelValues: readonly string[]): Value {
-    let node = this.#root;
-    for (const label of labelValues) {
-      let next = node.next.get(label);
-      if (next === undefined) {
-        next = { value: undefined, next: new Map() };
-        node.next.set(label, next);
-      }
-      node = next;
-    }
-    return (node.value ??= this.#begin(labelValues));
+  /** Of these values of the labels, in the order of their names. No list is made of them. */
+  of(first?: string, second?: string, third?: string): Value {
+    const node = nextOf(nextOf(nextOf(this.#root, first), second), third);
+    return (node.value ??= this.#begin([first, second, third]));
   }
 
-  #begin(labelValues: readonly string[]): Value {
+  #begin(labelValues: readonly (string | undefined)[]): Value {
     const value = this.#create();
     const labels = this.#labelNames.map((name, at) => [name, labelValues[at] ?? ""]);
     this.all.push({ labels: Object.fromEntries(labels) as Record<string, string>, value });
     return value;
   }
+}
+
+function nextOf<Value>(node: Node<Value>, label: string | undefined): Node<Value> {
+  if (label === undefined) return node;
+  let next = node.next.get(label);
+  if (next === undefined) {
+    next = { value: undefined, next: new Map() };
+    node.next.set(label, next);
+  }
+  return next;
 }

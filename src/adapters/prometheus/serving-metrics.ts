@@ -46,7 +46,7 @@ export function prometheusServingMetrics(registry: Registry): ServingMetrics {
       runSeconds(seconds, model, version);
     },
     queued: ({ model, version }, items) => {
-      queues.of([model, version]).items = items;
+      queues.of(model, version).items = items;
     },
   };
 }

@@ -11,7 +11,7 @@ export function talliedCounter(
   name: string,
   help: string,
   ...labelNames: readonly string[]
-): (...values: readonly string[]) => void {
+): (first?: string, second?: string, third?: string) => void {
   const series = new SeriesByLabels(labelNames, () => ({ count: 0 }));
   new Counter({
     ...{ name, help, labelNames, registers: [registry] },
@@ -20,7 +20,7 @@ export function talliedCounter(
       for (const { labels, value } of series.all) this.inc(labels, value.count);
     },
   });
-  return (...values) => {
-    series.of(values).count += 1;
+  return (first, second, third) => {
+    series.of(first, second, third).count += 1;
   };
 }

@@ -14,11 +14,11 @@ export function talliedHistogram(
   help: string,
   buckets: readonly number[],
   ...labelNames: readonly string[]
-): (value: number, ...labels: readonly string[]) => void {
+): (value: number, first?: string, second?: string, third?: string) => void {
   const create = () => ({ counts: new Float64Array(buckets.length + 1), sum: 0 });
   const series = new SeriesByLabels(labelNames, create);
   // One without labels is there from the start, as prom-client has it.
-  if (labelNames.length === 0) series.of([]);
+  if (labelNames.length === 0) series.of();
   const get = () => {
     const values = series.all.flatMap(({ labels, value: { counts, sum } }) => {
       let total = 0;
@@ -37,8 +37,8 @@ export function talliedHistogram(
   };
   // A registry asks a metric for its name and its values, and for nothing else.
   registry.registerMetric({ name, help, type: "histogram", get } as unknown as Metric);
-  return (value, ...labels) => {
-    const tally = series.of(labels);
+  return (value, first, second, third) => {
+    const tally = series.of(first, second, third);
     let at = 0;
     while (at < buckets.length && value > (buckets[at] ?? 0)) at++;
     tally.counts[at] = (tally.counts[at] ?? 0) + 1;

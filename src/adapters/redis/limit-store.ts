@@ -1,5 +1,5 @@
 import type { Clock, LimitStore, Random } from "../../app/ports.js";
-import { askAll, verdictOf } from "../../core/limit/charge-all.js";
+import { askAll, verdictsOf } from "../../core/limit/charge-all.js";
 import type { CompiledLimit } from "../../core/limit/limit.js";
 import { RecentKeys } from "../../core/limit/recent-keys.js";
 import { SharedQuota, type Moment } from "../../core/limit/shared-quota.js";
@@ -105,15 +105,16 @@ function chargeBy(
   return {
     peek: (charges, limits, nowMs) => {
       const now = moment(nowMs);
-      return askAll(charges, limits, ({ key }, limit, cost) => {
+      const standings = askAll(charges, limits, ({ key }, limit, cost) => {
         const quota = quotas.get(key) ?? newQuota(key, limit, now);
         quota.adopt(limit);
         return quota.ask(cost, now);
-      }).map(verdictOf);
+      });
+      return verdictsOf(charges, limits, standings);
     },
     charge: (charges, limits, nowMs) => {
       const now = moment(nowMs);
-      const asked = askAll(charges, limits, ({ key }, limit, cost) => {
+      const standings = askAll(charges, limits, ({ key }, limit, cost) => {
         let quota = quotas.touch(key);
         if (quota === undefined) {
           quota = newQuota(key, limit, now);
@@ -122,17 +123,20 @@ function chargeBy(
         quota.adopt(limit);
         return quota.ask(cost, now);
       });
-      for (const { charge, standing, taken } of asked) {
+      const { each, isCharged } = standings;
+      charges.forEach(({ key, cost }, at) => {
+        const standing = each[at];
+        const quota = quotas.get(key);
+        if (standing === undefined || quota === undefined) return;
+        const isPassed = standing.kind === "admitted";
         // What another limit refused is no demand for this one.
-        if (taken === undefined && standing.kind === "admitted") continue;
-        const quota = quotas.get(charge.key);
-        if (quota === undefined) continue;
-        if (taken !== undefined) spent += quota.take(taken, charge.cost, now);
-        quota.lease.noteDemand(charge.cost, now.monotonicMs);
+        if (isPassed && !isCharged) return;
+        if (isPassed) spent += quota.take(standing, cost, now);
+        quota.lease.noteDemand(cost, now.monotonicMs);
         if (quota.isDue(now)) renewals.add(quota);
         else if (!quota.isWatched && quota.isActive(now.monotonicMs)) renewals.watch(quota);
-      }
-      return asked.map(verdictOf);
+      });
+      return verdictsOf(charges, limits, standings);
     },
   };
 }

@@ -1,4 +1,13 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, visit } from "yaml";
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseAllDocuments,
+  parseDocument,
+  visit,
+} from "yaml";
 import type { Alias, Document, Node, YAMLError } from "yaml";
 import { shortened } from "../../schema/shape-issues.js";
 
@@ -19,8 +28,20 @@ export type YamlText = {
 const MAX_ALIAS_COUNT = 100;
 
 export function readYaml(file: string, text: string): YamlText {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const lineCounter = new LineCounter();
+  const document = parseDocument(text, { lineCounter, prettyErrors: false });
+  return yamlText(file, text, lineCounter, document);
+}
+
+/** Every document of a file, as Kubernetes takes several. */
+export function readYamlDocuments(file: string, text: string): readonly YamlText[] {
+  const lineCounter = new LineCounter();
+  const documents = parseAllDocuments(text, { lineCounter, prettyErrors: false });
+  if (!Array.isArray(documents)) return [];
+  return documents.map((document) => yamlText(file, text, lineCounter, document));
+}
+
+function yamlText(file: string, text: string, lines: LineCounter, document: Document): YamlText {
   const at = (offset: number) => {
     const { line, col } = lines.linePos(offset);
     return `${file}:${line}:${col}`;

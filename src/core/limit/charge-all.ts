@@ -12,17 +12,17 @@ export type Standing =
       readonly resetAfterMs: number;
     };
 
-export type Asked<Answer extends Standing> = {
-  readonly charge: Charge;
-  readonly limit: CompiledLimit;
-  readonly standing: Answer | Refusal;
-  /** What the store must now take from the quota; undefined: nothing is charged. */
-  readonly taken: (Answer & { readonly kind: "admitted" }) | undefined;
+/** What all quotas say, in the order of the charges. */
+export type Standings<Answer extends Standing> = {
+  readonly each: readonly (Answer | Refusal)[];
+  /** What passed must now be taken from its quota. False: an enforced limit refused. */
+  readonly isCharged: boolean;
 };
 
 type Refusal = Extract<Standing, { readonly kind: "limited" }>;
 type Limits = ReadonlyMap<string, CompiledLimit>;
-type Ask<Answer> = (charge: Charge, limit: CompiledLimit, cost: number) => Answer;
+/** `at`: the index of the charge. */
+type Ask<Answer> = (charge: Charge, limit: CompiledLimit, cost: number, at: number) => Answer;
 
 /**
  * Asks every quota; all or nothing: beside the refusal of an enforced limit, what would have passed
@@ -32,30 +32,30 @@ export function askAll<Answer extends Standing>(
   charges: readonly Charge[],
   limits: Limits,
   ask: Ask<Answer>,
-): readonly Asked<Answer>[] {
-  const asked = charges.map((charge) => {
-    const limit = limits.get(charge.limit);
-    invariant(limit !== undefined, `limit ${charge.limit} belongs to the policy in force`);
-    return askOne(charge, limit, ask);
-  });
-  return asked.some(isRefusal) ? asked.map((one) => uncharged(one, ask)) : asked;
-}
-
-function askOne<Answer extends Standing>(
-  charge: Charge,
-  limit: CompiledLimit,
-  ask: Ask<Answer>,
-): Asked<Answer> {
-  if (charge.rejectMissing === true) {
-    return { charge, limit, standing: nameless(limit), taken: undefined };
+): Standings<Answer> {
+  const each: (Answer | Refusal)[] = [];
+  let isCharged = true;
+  for (const [at, charge] of charges.entries()) {
+    const limit = limitOf(charge, limits);
+    const isBarred = charge.isBarred === true;
+    const standing = isBarred ? nameless(limit) : ask(charge, limit, charge.cost, at);
+    if (standing.kind === "limited" && limit.enforce) isCharged = false;
+    each.push(standing);
   }
-  const standing = ask(charge, limit, charge.cost);
-  return { charge, limit, standing, taken: isAdmitted(standing) ? standing : undefined };
+  if (isCharged) return { each, isCharged };
+  const uncharged = each.map((standing, at) => {
+    const charge = charges[at];
+    if (charge === undefined || standing.kind === "limited") return standing;
+    return ask(charge, limitOf(charge, limits), 0, at);
+  });
+  return { each: uncharged, isCharged };
 }
 
-const isAdmitted = <Answer extends Standing>(
-  standing: Answer,
-): standing is Answer & { readonly kind: "admitted" } => standing.kind === "admitted";
+function limitOf(charge: Charge, limits: Limits): CompiledLimit {
+  const limit = limits.get(charge.limit);
+  invariant(limit !== undefined, `limit ${charge.limit} belongs to the policy in force`);
+  return limit;
+}
 
 /** Nothing to charge, and no time at which it would pass: the caller has to name itself. */
 const nameless = ({ periodMs }: CompiledLimit): Refusal => ({
@@ -65,22 +65,22 @@ const nameless = ({ periodMs }: CompiledLimit): Refusal => ({
   resetAfterMs: periodMs,
 });
 
-const isRefusal = ({ limit, standing }: Asked<Standing>) =>
-  limit.enforce && standing.kind === "limited";
-
-function uncharged<Answer extends Standing>(asked: Asked<Answer>, ask: Ask<Answer>): Asked<Answer> {
-  if (asked.taken === undefined) return asked;
-  return { ...asked, standing: ask(asked.charge, asked.limit, 0), taken: undefined };
-}
-
-export function verdictOf({ charge, limit, standing }: Asked<Standing>): LimitVerdict {
-  const isPassed = standing.kind === "admitted";
-  return {
-    limit: charge.limit,
-    cost: charge.cost,
-    remaining: standing.remaining,
-    resetAfterMs: standing.resetAfterMs,
-    kind: isPassed ? "admitted" : limit.enforce ? "limited" : "wouldLimit",
-    retryAfterMs: isPassed ? 0 : standing.retryAfterMs,
-  };
+export function verdictsOf(
+  charges: readonly Charge[],
+  limits: Limits,
+  { each }: Standings<Standing>,
+): readonly LimitVerdict[] {
+  return each.map((standing, at): LimitVerdict => {
+    const charge = charges[at];
+    invariant(charge !== undefined, "every standing is that of a charge");
+    const isPassed = standing.kind === "admitted";
+    return {
+      limit: charge.limit,
+      cost: charge.cost,
+      remaining: standing.remaining,
+      resetAfterMs: standing.resetAfterMs,
+      kind: isPassed ? "admitted" : limitOf(charge, limits).enforce ? "limited" : "wouldLimit",
+      retryAfterMs: isPassed ? 0 : standing.retryAfterMs,
+    };
+  });
 }

@@ -1,9 +1,8 @@
-import { sha256 } from "@noble/hashes/sha2.js";
-import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
 import type { CompiledLimitRule } from "../policy/compiled-policy.js";
 import type { RequestFacts } from "../routing/facts.js";
 import type { Charge } from "../routing/decision.js";
 import type { UnitReading } from "../experiment/unit-id.js";
+import { quotaKeyPart } from "./quota-key.js";
 
 /** What a key may be made of, besides headers. */
 export type ChargeInputs = {
@@ -17,24 +16,22 @@ export type ChargeInputs = {
 
 /** The quota a rule charges for a request; null: the rule does not apply to it. */
 export function chargeOf(rule: CompiledLimitRule, inputs: ChargeInputs): Charge | null {
-  const parts = rule.key.map((part) => keyPart(part, inputs));
-  const complete = parts.every((part) => part !== undefined);
+  let key = rule.name;
+  let complete = true;
+  for (const part of rule.key) {
+    const value = keyPart(part, inputs);
+    if (value === undefined) complete = false;
+    // Values hold no line feed: HTTP forbids it in headers, and a unit with one is invalid.
+    key += `\n${keyText(value)}`;
+  }
   if (!complete && rule.missing === "skip") return null;
   const cost = costOf(rule, inputs.facts);
-  // Values hold no line feed: HTTP forbids it in headers, and a unit with one is invalid.
-  const key = [rule.name, ...parts.map(keyText)].join("\n");
   return complete || rule.missing === "shared"
     ? { limit: rule.name, key, cost }
-    : { limit: rule.name, key, cost, rejectMissing: true };
+    : { limit: rule.name, key, cost, isBarred: true };
 }
 
-/** Longest value that a key holds as it is, in UTF-16 code units: a store holds many keys. */
-const MAX_PART_LENGTH = 256;
-
-function keyText(part: string | undefined): string {
-  if (part === undefined) return "-";
-  return part.length <= MAX_PART_LENGTH ? `=${part}` : `#${bytesToHex(sha256(utf8ToBytes(part)))}`;
-}
+const keyText = (part: string | undefined) => (part === undefined ? "-" : quotaKeyPart(part));
 
 /** A client cannot make itself cheaper: what is no number above zero counts as the maximum. */
 function costOf(rule: CompiledLimitRule, facts: RequestFacts): number {
@@ -46,11 +43,16 @@ function costOf(rule: CompiledLimitRule, facts: RequestFacts): number {
   return cost > 0 ? Math.min(cost, rule.maxCost) : rule.maxCost;
 }
 
+function withoutQuery(path: string): string {
+  const end = path.indexOf("?");
+  return end < 0 ? path : path.slice(0, end);
+}
+
 function keyPart(part: CompiledLimitRule["key"][number], inputs: ChargeInputs): string | undefined {
   if (typeof part === "object") {
     if ("arm" in part) return inputs.arm(part.arm);
     const values = inputs.facts.headers.values(part.header);
-    return values.length === 0 ? undefined : values.join(", ");
+    return values.length > 1 ? values.join(", ") : values[0];
   }
   switch (part) {
     case "model":
@@ -60,7 +62,7 @@ function keyPart(part: CompiledLimitRule["key"][number], inputs: ChargeInputs): 
     case "host":
       return inputs.facts.host;
     case "path":
-      return inputs.facts.path.split("?", 1)[0];
+      return withoutQuery(inputs.facts.path);
     case "principal":
       return inputs.facts.principal;
     default: {

@@ -6,9 +6,11 @@ import type { Policy } from "../../schema/policy.js";
 import type { PolicyIssue } from "../../schema/policy-issue.js";
 import type { Shadow } from "../../schema/shadow.js";
 import { celEnvironment, compileExpression, type CompiledExpression } from "../cel/expression.js";
+import { unassignedOf } from "../experiment/assign.js";
 import { invariant } from "../invariant.js";
 import type { CompiledLimit } from "../limit/limit.js";
 import { shadowCluster, versionKey } from "../render/envoy/names.js";
+import { compileDomain } from "../rate-limit/rate-limit-tree.js";
 import { modelIndexOf } from "../routing/match-model.js";
 import type {
   CompiledArm,
@@ -59,7 +61,12 @@ export function* compileInSteps(
     value: compileLimitRule(limit, at, compile),
   }));
   const scope: Scope = {
-    holdouts: byModel(policy.holdouts.map((value) => ({ models: value.models, value }))),
+    holdouts: byModel(
+      policy.holdouts.map(({ models, ...holdout }) => ({
+        models,
+        value: { ...holdout, salt: `holdout:${holdout.name}` },
+      })),
+    ),
     experiments: byModel(policy.experiments.map(placedInModel)),
     shadows: byModel(policy.shadows.map(placedInModel)),
     limits: byModel(limits),
@@ -68,6 +75,7 @@ export function* compileInSteps(
   };
   const models: CompiledModel[] = [];
   for (const model of policy.models) models.push(yield* compileModel(model, scope, compile));
+  const domains = yield* eachOf(policy.rateLimits ?? [], compileDomain);
   if (issues.length > 0) return { issues };
   return {
     policy: {
@@ -87,6 +95,7 @@ export function* compileInSteps(
       ),
       attributes: compileAttributes(policy),
       limits: new Map(policy.limits.map((limit) => [limit.name, compileQuota(limit)])),
+      rateLimits: new Map(domains.map((domain) => [domain.name, domain])),
       residency,
       overrides: policy.overrides,
       overrideKeys,
@@ -208,6 +217,7 @@ function* compileModel(model: Model, scope: Scope, compile: Compile): Steps<Comp
     experiments,
     shadows,
     limits,
+    seedSalt: `seed:${model.name}`,
     headersInExpressions: headersIn([
       ...scope.residency,
       ...experiments.map(({ eligibility }) => eligibility),
@@ -244,6 +254,7 @@ function compileExperiment(
     arms,
     totalShare: experiment.arms.reduce((total, arm) => total + arm.share, 0),
     choosesVersion: arms.some((arm) => arm.version !== null),
+    unassigned: unassignedOf(name, phase),
   };
 }
 

@@ -5,6 +5,8 @@ import type { LimitKeyPart } from "../../schema/limit.js";
 import type { Policy } from "../../schema/policy.js";
 import type { CompiledExpression } from "../cel/expression.js";
 import type { CompiledLimit } from "../limit/limit.js";
+import type { ArmDecision } from "../routing/decision.js";
+import type { CompiledDomain } from "../rate-limit/rate-limit-tree.js";
 import type { ModelIndex } from "../routing/match-model.js";
 
 /** A policy made ready for the request path: names resolved, expressions compiled. Immutable. */
@@ -21,6 +23,8 @@ export type CompiledPolicy = {
   readonly units: ReadonlyMap<string, readonly Source[]>;
   readonly attributes: readonly CompiledAttribute[];
   readonly limits: ReadonlyMap<string, CompiledLimit>;
+  /** By domain, for the rate limit service. */
+  readonly rateLimits: ReadonlyMap<string, CompiledDomain>;
   readonly residency: readonly CompiledResidency[];
   readonly overrides: Overrides | undefined;
   readonly overrideKeys: ReadonlyMap<string, Uint8Array>;
@@ -43,12 +47,14 @@ export type CompiledModel = {
     readonly name: string;
     readonly unit: string;
     readonly share: number;
+    readonly salt: string;
   }[];
   readonly experiments: readonly CompiledExperiment[];
   readonly shadows: readonly CompiledShadow[];
   readonly limits: readonly CompiledLimitRule[];
   /** What expressions that its requests can meet read; lower-case. */
   readonly headersInExpressions: readonly string[];
+  readonly seedSalt: string;
 };
 
 export type CompiledVersion = {
@@ -76,6 +82,10 @@ export type CompiledExperiment = {
   readonly totalShare: number;
   /** Some arm names a version: a request enters at most one such experiment. */
   readonly choosesVersion: boolean;
+  /** Decisions that are the same for every request, so that none is made for most of them. */
+  readonly unassigned: Readonly<
+    Record<"notInLayerSlot" | "ineligible" | "versionTaken" | "outsideShare", ArmDecision>
+  >;
 };
 
 export type CompiledArm = {

@@ -1,7 +1,6 @@
 import type { CelContext, CelVerdict, CompiledExpression } from "../cel/expression.js";
 import { celContextOf } from "../cel/request-context.js";
 import { assignArms } from "../experiment/assign.js";
-import type { AssignedArm } from "../experiment/assign.js";
 import { bucketOf, seedOf } from "../experiment/bucket.js";
 import { readOverride } from "../experiment/override.js";
 import type { OverrideReading } from "../experiment/override.js";
@@ -50,14 +49,14 @@ export function decide(
   const { unit, evaluate } = reading;
   const trusted = override.kind === "trusted" ? override.arms : NO_OVERRIDE;
   const assigned = assignArms(model, { unit, evaluate, override: trusted });
-  note?.({ step: "arms", result: assigned.map(({ decision }) => decision) });
-  const wanted = wantedVersion(model, assigned);
+  note?.({ step: "arms", result: assigned.arms });
+  const wanted = assigned.choice ?? { version: model.defaultVersion, reason: null, by: -1 };
   const regions = regionsOf(policy, reading);
   const choice = chooseVersion(model, wanted.version, regions, facts.unhealthy);
   const version = choice.kind === "version" ? choice.version : wanted.version;
   const moved = choice.kind === "version" ? choice.moved : "residency";
   note?.({ step: "version", result: { wanted: wanted.version.name, served: version.name, moved } });
-  const arms = armsAfterMove(assigned, wanted.by, moved);
+  const arms = armsAfterMove(assigned.arms, wanted.by, moved);
   const refused = choice.kind === "refused";
   const shadow = refused ? null : chooseShadow(model, version, regions, facts, reading);
   note?.({ step: "shadow", result: shadow });
@@ -159,25 +158,6 @@ function noted(override: OverrideReading): unknown {
     : override;
 }
 
-type Wanted = {
-  readonly version: CompiledVersion;
-  readonly reason: Reason | null;
-  /** Index of the experiment that chose it. */
-  readonly by: number;
-};
-
-/** The first experiment that chooses it; an override comes before a draw. */
-function wantedVersion(model: CompiledModel, assigned: readonly AssignedArm[]): Wanted {
-  let wanted: Wanted = { version: model.defaultVersion, reason: null, by: -1 };
-  for (const [by, { arm, decision }] of assigned.entries()) {
-    const { reason } = decision;
-    if (arm === null || arm.version === null) continue;
-    if (reason === "override") return { version: arm.version, reason, by };
-    if (reason === "assigned" && wanted.by < 0) wanted = { version: arm.version, reason, by };
-  }
-  return wanted;
-}
-
 /** Sets of regions, all of which must hold. */
 function regionsOf({ residency }: CompiledPolicy, { evaluate }: Reading) {
   if (residency.length === 0) return ANYWHERE;
@@ -186,13 +166,12 @@ function regionsOf({ residency }: CompiledPolicy, { evaluate }: Reading) {
 
 /** The arm whose version was not served says so, and stops counting as treated. */
 function armsAfterMove(
-  assigned: readonly AssignedArm[],
+  arms: readonly ArmDecision[],
   by: number,
   moved: Reason | null,
 ): readonly ArmDecision[] {
-  return assigned.map(({ decision }, at) =>
-    moved !== null && at === by ? { ...decision, reason: moved } : decision,
-  );
+  if (moved === null) return arms;
+  return arms.map((arm, at) => (at === by ? { ...arm, reason: moved } : arm));
 }
 
 function chooseShadow(
@@ -240,7 +219,7 @@ function chargesOf(
 function seedFor(policy: CompiledPolicy, model: CompiledModel, { unit }: Reading): number | null {
   for (const name of policy.units.keys()) {
     const reading = unit(name);
-    if (reading.kind === "unit") return seedOf(reading.id, `seed:${model.name}`);
+    if (reading.kind === "unit") return seedOf(reading.id, model.seedSalt);
   }
   return null;
 }

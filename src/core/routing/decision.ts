@@ -33,8 +33,8 @@ export type Charge = {
   readonly limit: string;
   readonly key: string;
   readonly cost: number;
-  /** True: part of the key is absent and the limit says to refuse then. */
-  readonly rejectMissing?: boolean;
+  /** True: refused whatever is left, as where part of the key is absent and the limit says so. */
+  readonly isBarred?: boolean;
 };
 
 export type LimitVerdict = {

@@ -1,17 +1,16 @@
 import { ServiceError } from "../error.js";
 import type { ModelSpec, TensorSpec } from "./model-spec.js";
+import { itemLength, paddedAxes } from "./padding.js";
 import type { Tensor } from "./tensor.js";
 
 /**
  * Refuses what the model cannot take before it is queued, so that one caller's mistake never
  * reaches a batch with others.
  *
- * @returns how many items the request has, and which requests could share its batch
+ * @returns how many items the request has, which requests could share its batch, and how long its
+ * items are along the axes that may be padded
  */
-export function checkInputs(
-  spec: ModelSpec,
-  tensors: ReadonlyMap<string, Tensor>,
-): { readonly items: number; readonly shapeKey: string } {
+export function checkInputs(spec: ModelSpec, tensors: ReadonlyMap<string, Tensor>): BatchShape {
   for (const [name, { datatype, shape }] of tensors) checkInput(spec, { name, datatype, shape });
   const keys = spec.inputs.map((input) => {
     const tensor = tensors.get(input.name);
@@ -19,10 +18,28 @@ export function checkInputs(
       const message = `input ${quote(input.name)} of ${nameOf(spec)} is missing`;
       throw new ServiceError("badRequest", message);
     }
-    return `${input.name}:${tensor.shape.slice(1).join("x")}`;
+    return keyOf(spec, input.name, tensor);
   });
-  if (spec.maxBatchSize === 1) return { items: 1, shapeKey: "" };
-  return { items: itemsOf(spec, tensors), shapeKey: keys.join(";") };
+  if (spec.maxBatchSize === 1) return { items: 1, shapeKey: "", length: 1 };
+  return {
+    items: itemsOf(tensors),
+    shapeKey: keys.length === 1 ? (keys[0] ?? "") : keys.join(";"),
+    length: itemLength(spec.padding, tensors),
+  };
+}
+
+export type BatchShape = {
+  readonly items: number;
+  readonly shapeKey: string;
+  /** Elements of one item along the axes that may be padded; 1 where none may. */
+  readonly length: number;
+};
+
+/** Sizes of one item; an axis that may be padded is of any size. */
+function keyOf({ padding }: ModelSpec, name: string, { shape }: Tensor): string {
+  const padded = padding === undefined ? [] : paddedAxes(padding, name);
+  const sizes = shape.map((size, axis) => (padded.some((each) => each.axis === axis) ? "*" : size));
+  return `${name}:${sizes.slice(1).join("x")}`;
 }
 
 /**
@@ -64,7 +81,7 @@ export function fitsShape(shape: readonly number[], pattern: readonly number[]):
   );
 }
 
-function itemsOf(spec: ModelSpec, tensors: ReadonlyMap<string, Tensor>): number {
+function itemsOf(tensors: ReadonlyMap<string, Tensor>): number {
   const sizes = new Set([...tensors.values()].map(({ shape }) => shape[0] ?? 1));
   const [items = 1] = sizes;
   if (sizes.size > 1) {
@@ -72,12 +89,6 @@ function itemsOf(spec: ModelSpec, tensors: ReadonlyMap<string, Tensor>): number 
     throw new ServiceError(
       "badRequest",
       `inputs disagree about the batch, their first axis: ${seen}`,
-    );
-  }
-  if (items > spec.maxBatchSize) {
-    throw new ServiceError(
-      "badRequest",
-      `the request has ${items} items, ${nameOf(spec)} takes at most ${spec.maxBatchSize} (maxBatchSize): send several requests`,
     );
   }
   return items;

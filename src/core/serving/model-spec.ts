@@ -1,4 +1,4 @@
-import type { Datatype } from "../../schema/model-manifest.js";
+import type { Datatype, Padding } from "../../schema/model-manifest.js";
 
 export type TensorSpec = {
   readonly name: string;
@@ -15,6 +15,8 @@ export type ModelSpec = {
   readonly outputs: readonly TensorSpec[];
   /** Items in one run at most; 1: requests are run one by one, in any shape the model takes. */
   readonly maxBatchSize: number;
+  /** Undefined: only requests of one shape share a batch. */
+  readonly padding?: Padding | undefined;
   /** Names of the classes, by their index in an output. */
   readonly labels: readonly string[];
   /** True: the model has a pipeline and takes plain bodies. */

@@ -10,6 +10,8 @@ export type RequestOptions = {
   readonly timeoutMs: number | undefined;
   /** 1 is the most urgent; 0 is the default. */
   readonly priority: number;
+  /** Whose share of the instances it is charged to. */
+  readonly tenant: string | undefined;
   /** `binary_data_output`: every output that does not say otherwise is wanted in binary. */
   readonly binaryOutputs: boolean;
 };
@@ -28,6 +30,7 @@ export function requestOptions(parameters: Parameters): RequestOptions {
   return {
     timeoutMs: timeoutUs === 0 ? undefined : timeoutUs / 1000,
     priority: wholeNumber(parameters, "priority"),
+    tenant: tenantOf(parameters),
     binaryOutputs: flag(parameters, "binary_data_output"),
   };
 }
@@ -47,6 +50,16 @@ function noSequences(name: string): ServiceError {
 /** Of the parameters of an output: how many classes are wanted; 0: the tensor itself. */
 export function classesWanted(parameters: Parameters): number {
   return wholeNumber(parameters, "classification");
+}
+
+const MAX_TENANT_LENGTH = 128;
+
+function tenantOf(parameters: Parameters): string | undefined {
+  const tenant = parameters.get("tenant");
+  if (tenant === undefined) return undefined;
+  if (typeof tenant === "string" && tenant.length <= MAX_TENANT_LENGTH) return tenant;
+  const message = `parameter tenant must be a string of at most ${MAX_TENANT_LENGTH} characters`;
+  throw new ServiceError("badRequest", message);
 }
 
 export function wholeNumber(parameters: Parameters, name: string): number {

@@ -38,10 +38,11 @@ function asText(file: string, loaded: LoadedPolicy): readonly string[] {
     const count = loaded.mistakes.length;
     return [...loaded.mistakes, `${file}: ${count} ${count === 1 ? "mistake" : "mistakes"}`];
   }
-  const { models, experiments, shadows, limits } = loaded.policy.source;
+  const { models, experiments, shadows, limits, rateLimits } = loaded.policy.source;
   const warnings = loaded.warnings.map((warning) => `warning: ${warning}`);
+  const domains = rateLimits === undefined ? "" : `, ${rateLimits.length} domains of rateLimits`;
   return [
     ...warnings,
-    `${file}: ok, policy ${loaded.policy.version}: ${models.length} models, ${experiments.length} experiments, ${shadows.length} shadows, ${limits.length} limits`,
+    `${file}: ok, policy ${loaded.policy.version}: ${models.length} models, ${experiments.length} experiments, ${shadows.length} shadows, ${limits.length} limits${domains}`,
   ];
 }

@@ -8,6 +8,7 @@ export function referencePage(title: string, schema: JsonSchema): string {
     "Generated from the schema; do not edit. Rules across fields are checked by `weir check`.",
     "",
     ...sectionOf("", schema),
+    ...Object.entries(schema.$defs ?? {}).flatMap(([name, one]) => sectionOf(name, one)),
   ].join("\n");
 }
 
@@ -40,6 +41,8 @@ function children(path: string, schema: JsonSchema): readonly string[] {
 }
 
 function typeOf(schema: JsonSchema): string {
+  if (schema.$ref !== undefined)
+    return `[${nameIn(schema.$ref)}](#${nameIn(schema.$ref).toLowerCase()})`;
   if (schema.const !== undefined) return JSON.stringify(schema.const);
   if (schema.enum !== undefined) return schema.enum.map((one) => JSON.stringify(one)).join(" or ");
   if (schema.anyOf !== undefined) return [...new Set(schema.anyOf.map(typeOf))].join(" or ");
@@ -51,6 +54,9 @@ function typeOf(schema: JsonSchema): string {
   if (schema.properties !== undefined) return `{ ${Object.keys(schema.properties).join(", ")} }`;
   return schema.type ?? "any";
 }
+
+/** NAME of `#/$defs/NAME`. */
+const nameIn = (reference: string) => reference.replace(/^.*\//, "");
 
 function presence(parent: JsonSchema, key: string, member: JsonSchema): string {
   if (parent.required?.includes(key) === true) return "required";

@@ -3,7 +3,8 @@ import { WEIR_PREFIX } from "../../schema/headers.js";
 import type { WireHeaders } from "./wire/headers.js";
 
 /** A value that is absent is not set. */
-export type HeaderValues = Readonly<Record<string, string | undefined>>;
+export type HeaderValues = readonly (readonly [name: string, value: string | undefined])[];
+type Sendable = readonly [name: string, value: string];
 
 /**
  * Envoy refuses the whole mutation, and fails the request, for one value with a control character,
@@ -15,15 +16,14 @@ const SENDABLE = /^[\x20-\x7e]{1,8192}$/;
 export function sendableOf(
   values: HeaderValues,
   onDropped: (name: string) => void,
-): (readonly [name: string, value: string])[] {
-  const sendable: (readonly [string, string])[] = [];
-  for (const name in values) {
-    const value = values[name];
-    if (value === undefined) continue;
-    if (SENDABLE.test(value)) sendable.push([name, value]);
-    else onDropped(name);
-  }
-  return sendable;
+): readonly Sendable[] {
+  return values.filter((header): header is Sendable => {
+    const [name, value] = header;
+    if (value === undefined) return false;
+    if (SENDABLE.test(value)) return true;
+    onDropped(name);
+    return false;
+  });
 }
 
 /** Overwrites. Only raw_value: Envoy reads `value` alone as empty, and refuses both together. */

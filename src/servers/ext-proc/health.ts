@@ -1,11 +1,12 @@
 import { status as grpcStatus } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
 import { EXT_PROC_SERVICE } from "./protocol.js";
+import { RATE_LIMIT_SERVICE } from "../rate-limit/protocol.js";
 import type { AcceptStream, SideStream } from "./side-stream.js";
 
 const LIVENESS = "liveness";
 /** "" is what a probe without a service name asks for. */
-const READINESS = ["", "readiness", EXT_PROC_SERVICE];
+const READINESS = ["", "readiness", EXT_PROC_SERVICE, RATE_LIMIT_SERVICE];
 
 export type Health = {
   notReady(): void;

@@ -1,6 +1,5 @@
 import { fileURLToPath } from "node:url";
 import { loadSync, type MessageTypeDefinition } from "@grpc/proto-loader";
-import type { ServiceDefinition } from "@grpc/grpc-js";
 import type {
   ProcessingRequest,
   ProcessingRequest__Output,
@@ -36,21 +35,3 @@ export const structType = messageType<Struct, Struct__Output>("google.protobuf.S
 
 export const EXT_PROC_SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor";
 export const PROCESS_PATH = `/${EXT_PROC_SERVICE}/Process`;
-
-const bytesAsTheyAre = (bytes: Buffer): Buffer => bytes;
-
-/**
- * Bytes in, bytes out: service.ts decodes and encodes, because grpc-js ends the stream when its
- * own (de)serializer throws, and then nothing could be answered.
- */
-export const extProcService: ServiceDefinition = {
-  Process: {
-    path: PROCESS_PATH,
-    requestStream: true,
-    responseStream: true,
-    requestSerialize: bytesAsTheyAre,
-    requestDeserialize: bytesAsTheyAre,
-    responseSerialize: bytesAsTheyAre,
-    responseDeserialize: bytesAsTheyAre,
-  },
-};

@@ -6,6 +6,8 @@ import { listenHttp2 } from "./http2/listen.js";
 import { PROCESS_PATH } from "./protocol.js";
 import { makeProcess, type ExtProcService, type Process } from "./service.js";
 import type { Transport } from "./side-stream.js";
+import { SHOULD_RATE_LIMIT_PATH } from "../rate-limit/protocol.js";
+import { makeRateLimitMethod, type RateLimitService } from "../rate-limit/service.js";
 import { freeUnixSocket } from "./unix-socket.js";
 import { within } from "../within.js";
 
@@ -19,6 +21,8 @@ export const TRANSPORTS = ["http2", "grpc-js"] as const;
 export type TransportName = (typeof TRANSPORTS)[number];
 
 export type ExtProcOptions = ExtProcService & {
+  /** What Envoy's own rate limit filter may ask on the same port. */
+  readonly rateLimit: Omit<RateLimitService, "logger">;
   /** `HOST:PORT` (port 0 takes a free one) or `unix:/path/of.sock`. */
   readonly address: string;
   readonly transport: TransportName;
@@ -36,8 +40,9 @@ export type ExtProcServer = {
 };
 
 /**
- * Serves `envoy.service.ext_proc.v3.ExternalProcessor` and `grpc.health.v1`. Plaintext: the mesh's
- * sidecar does mTLS, and beside a plain Envoy a unix socket needs none.
+ * Serves `envoy.service.ext_proc.v3.ExternalProcessor`, `envoy.service.ratelimit.v3.RateLimitService`
+ * and `grpc.health.v1`. Plaintext: the mesh's sidecar does mTLS, and beside a plain Envoy a unix
+ * socket needs none.
  */
 export async function serveExtProc(options: ExtProcOptions): Promise<ExtProcServer> {
   const process = makeProcess(options);
@@ -52,7 +57,7 @@ export async function serveExtProc(options: ExtProcOptions): Promise<ExtProcServ
 }
 
 async function listen(
-  { address, transport, metrics, logger }: ExtProcOptions,
+  { address, transport, metrics, logger, rateLimit }: ExtProcOptions,
   { accept }: Process,
   health: Health,
 ): Promise<Transport> {
@@ -61,11 +66,17 @@ async function listen(
     metrics.failed();
     logger.error({ err: error }, "a stream or its connection ended with an error of ours");
   };
-  const methods = new Map([...healthMethods(health), [PROCESS_PATH, accept]]);
+  const methods = new Map([
+    [PROCESS_PATH, accept],
+    [SHOULD_RATE_LIMIT_PATH, makeRateLimitMethod({ ...rateLimit, logger })],
+  ]);
   try {
     return transport === "grpc-js"
-      ? await listenGrpcJs(address, accept, health)
-      : await listenHttp2(address, { methods, onBug });
+      ? await listenGrpcJs(address, methods, health)
+      : await listenHttp2(address, {
+          methods: new Map([...healthMethods(health), ...methods]),
+          onBug,
+        });
   } catch (cause) {
     const message =
       `cannot listen on ${address}: ${String(cause)}; ` +

@@ -57,15 +57,15 @@ export const safeDefault = (strip: readonly string[]): HeadersAnswer => ({
 
 function admitted(decision: Decision, id: string, context: AnswerContext): HeadersAnswer {
   const metadata = metadataOf(decision, id, rateLimitTexts(decision, context));
-  const values: HeaderValues = {
-    [HEADER.version]: `${decision.model}/${decision.version}`,
+  const values: HeaderValues = [
+    [HEADER.version, `${decision.model}/${decision.version}`],
     // No arm, no header.
-    [HEADER.arms]: metadata["arms"] === "" ? undefined : metadata["arms"],
-    [HEADER.policy]: decision.policy,
-    [HEADER.decision]: id,
-    [HEADER.seed]: decision.seed === null ? undefined : String(decision.seed),
-    [HEADER.shadowCluster]: decision.shadow?.cluster,
-  };
+    [HEADER.arms, metadata["arms"] === "" ? undefined : metadata["arms"]],
+    [HEADER.policy, decision.policy],
+    [HEADER.decision, id],
+    [HEADER.seed, decision.seed === null ? undefined : String(decision.seed)],
+    [HEADER.shadowCluster, decision.shadow?.cluster],
+  ];
   return { remove: context.strip, set: sendableOf(values, context.onHeaderDropped), metadata };
 }
 
@@ -89,11 +89,11 @@ function limited(
   const name = tightestLimit(decision.limits, context.limitOf)?.limit ?? "unknown";
   return immediateAnswer({
     status: { code: "TooManyRequests" },
-    headers: {
-      [HEADER.retryAfter]: String(seconds),
-      [HEADER.rateLimit]: rateLimit.rateLimit,
-      [HEADER.rateLimitPolicy]: rateLimit.policy,
-    },
+    headers: [
+      [HEADER.retryAfter, String(seconds)],
+      [HEADER.rateLimit, rateLimit.rateLimit],
+      [HEADER.rateLimitPolicy, rateLimit.policy],
+    ],
     error: `limit "${name}" is used up; retry after ${seconds} s, or ask for a larger quota`,
     // Envoy would tell gRPC callers UNAVAILABLE, and the mesh would retry what we refused.
     grpcStatus: grpcStatus.RESOURCE_EXHAUSTED,
@@ -106,7 +106,7 @@ function limited(
 function refused(decision: Decision, id: string, context: AnswerContext): ProcessingResponse {
   return immediateAnswer({
     status: { code: UNAVAILABLE_FOR_LEGAL_REASONS },
-    headers: {},
+    headers: [],
     error:
       `no version of model "${decision.model}" may serve this request where the policy's residency ` +
       `rules allow it; ask the operator to add a version in an allowed region`,
@@ -126,7 +126,7 @@ type Refusal = Pick<Required<ImmediateResponse>, "status" | "details"> &
   };
 
 function immediateAnswer(refusal: Refusal): ProcessingResponse {
-  const headers = { "content-type": "application/json", ...refusal.headers };
+  const headers: HeaderValues = [["content-type", "application/json"], ...refusal.headers];
   return {
     immediateResponse: {
       status: refusal.status,

@@ -102,9 +102,9 @@ function parseJsonBody(
   const options = requestOptions(parametersOf(document["parameters"], "parameters"));
   const outputs = parseOutputs(document["outputs"], options.binaryOutputs);
   const tensors = parseInputs(spec, entries, json.data, bytes.subarray(jsonBytes));
-  const { timeoutMs, priority } = options;
+  const { timeoutMs, priority, tenant } = options;
   const input = { kind: "tensors", tensors } as const;
-  const request = { input, outputs: outputs.wanted, timeoutMs, priority };
+  const request = { input, outputs: outputs.wanted, timeoutMs, priority, tenant };
   return { request, form: { id, isBinary: outputs.isBinary } };
 }
 

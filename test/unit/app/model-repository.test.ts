@@ -44,7 +44,8 @@ function repositoryOf(
 
 const submit = (models: ServedModels) =>
   models.find("m", undefined).queue.submit({
-    ...{ items: 1, shapeKey: "", priority: 0, tenant: "" },
+    ...{ items: 1, shapeKey: "", length: 1, deadlineAtMs: Infinity },
+    ...{ priority: 0, tenant: "", isRetry: false },
     input: { kind: "tensors", tensors: new Map() },
   });
 
@@ -55,6 +56,7 @@ test("a request that runs finishes on the old session, which ends only then", as
     fakeRuntime([modelWith("2", newPool)]),
   );
   const running = submit(models);
+  await expect.poll(() => oldPool.runs.length).toBe(1);
   const waiting = submit(models);
   await repository.load("m");
   expect(models.versionsOf("m")).toEqual(["2"]);

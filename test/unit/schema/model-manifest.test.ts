@@ -11,11 +11,12 @@ test("two lines are a whole manifest: everything else has a default", () => {
       versions: {},
       versionLabels: {},
       maxBatchSize: 1,
-      maxQueueDelayMs: 0,
+      maxQueueDelayMs: 5,
+      coalesce: false,
       maxQueued: 512,
       instances: 1,
     },
-    ...{ executionProviders: ["cpu"], warmUp: { runs: 1, shapes: {} }, labels: [] },
+    ...{ executionProviders: ["cpu"], warmUp: { runs: 2, shapes: {} }, labels: [] },
   });
 });
 
@@ -30,6 +31,8 @@ test.each([
   ["a short checksum", { versions: { 1: { sha256: "ab" } } }, /64 lower-case/],
   ["a signature of another size", { versions: { 1: { signature: "YWJj" } } }, /64 bytes/],
   ["no batch", { maxBatchSize: 0 }, />=1/],
+  ["an objective of no time", { sloMs: 0 }, />0/],
+  ["padding of the batch", { padding: { inputs: [{ name: "x", axis: 0 }] } }, />=1/],
 ])("%s is refused", (_name, over, message) => {
   const parsed = ModelManifest.safeParse({ ...HEAD, ...over });
   expect(parsed.error?.issues.map((issue) => issue.message).join()).toMatch(message);

@@ -1,7 +1,12 @@
-import { Server, ServerCredentials, type Metadata, type ServerDuplexStream } from "@grpc/grpc-js";
+import {
+  Server,
+  ServerCredentials,
+  type Metadata,
+  type ServerDuplexStream,
+  type ServiceDefinition,
+} from "@grpc/grpc-js";
 import type { HeaderView } from "../../../core/routing/facts.js";
 import type { Health } from "../health.js";
-import { extProcService } from "../protocol.js";
 import type { AcceptStream, SideStream, Transport } from "../side-stream.js";
 import { within } from "../../within.js";
 import { announceGoaway } from "../../grpc-js/goaway.js";
@@ -12,16 +17,18 @@ type Call = ServerDuplexStream<Buffer, Buffer>;
 /** Serves by grpc-js, on Node's HTTP/2. */
 export async function listenGrpcJs(
   address: string,
-  process: AcceptStream,
+  methods: ReadonlyMap<string, AcceptStream>,
   health: Health,
 ): Promise<Transport> {
   // Channelz bookkeeping costs a tenth of the CPU of a stream, and nobody reads it.
   const server = new Server({ "grpc.enable_channelz": 0 });
-  server.addService(extProcService, {
-    Process: (call: Call) => {
-      carry(call, process);
-    },
-  });
+  for (const [path, accept] of methods) {
+    server.addService(ofBytes(path), {
+      [path]: (call: Call) => {
+        carry(call, accept);
+      },
+    });
+  }
   health.addToServer(server);
   const { bound, sessions } = await bindWithHttp2(() => bind(server, address));
   let close: () => void = () => undefined;
@@ -47,6 +54,25 @@ export async function listenGrpcJs(
   };
 }
 
+const bytesAsTheyAre = (bytes: Buffer): Buffer => bytes;
+
+/**
+ * Bytes in, bytes out: the method decodes and encodes, because grpc-js ends the stream when its
+ * own (de)serializer throws, and then nothing could be answered. On the wire a call of one message
+ * is a stream of one.
+ */
+const ofBytes = (path: string): ServiceDefinition => ({
+  [path]: {
+    path,
+    requestStream: true,
+    responseStream: true,
+    requestSerialize: bytesAsTheyAre,
+    requestDeserialize: bytesAsTheyAre,
+    responseSerialize: bytesAsTheyAre,
+    responseDeserialize: bytesAsTheyAre,
+  },
+});
+
 /** `destroy` comes before it. */
 const MAX_GRACE_MS = 2 ** 31 - 1;
 
@@ -63,8 +89,8 @@ function withPort(address: string, port: number): string {
   return address.startsWith("unix:") ? address : address.replace(/:\d+$/, `:${port}`);
 }
 
-function carry(call: Call, process: AcceptStream): void {
-  const listener = process(sideStreamOf(call));
+function carry(call: Call, accept: AcceptStream): void {
+  const listener = accept(sideStreamOf(call));
   call.on("data", (bytes: Buffer) => {
     listener.message(bytes);
   });

@@ -1,5 +1,6 @@
 import type { BodyModes } from "../respond.js";
 import { FILTER_NAME, PEER_SAN } from "./attributes.js";
+import { HeaderNames } from "./header-names.js";
 import { WireHeaders } from "./headers.js";
 import type { ReadRequest } from "./read-request.js";
 
@@ -18,6 +19,7 @@ const TAG = {
 } as const;
 
 const NO_MODES: BodyModes = {};
+const names = new HeaderNames();
 
 /**
  * Reads what Envoy sends for every request, request headers and few fields beside them, with
@@ -69,7 +71,7 @@ function readHttpHeaders(reader: Reader, end: number): WireHeaders | undefined {
 /** Where each value is; the text is decoded if somebody asks. */
 function readHeaderMap(reader: Reader, end: number): WireHeaders {
   const { bytes } = reader;
-  const names: string[] = [];
+  const found: string[] = [];
   const spans: number[] = [];
   while (reader.at < end && !reader.isLost) {
     reader.expect(TAG.headerMap.header);
@@ -84,7 +86,7 @@ function readHeaderMap(reader: Reader, end: number): WireHeaders {
       if (tag <= last || tag > TAG.header.rawValue) reader.isLost = true;
       last = tag;
       const fieldEnd = reader.end(headerEnd);
-      if (tag === TAG.header.key) name = nameOf(bytes, reader.at, fieldEnd);
+      if (tag === TAG.header.key) name = names.read(bytes, reader.at, fieldEnd);
       else if (tag === TAG.header.value || tag === TAG.header.rawValue) {
         // An empty raw_value leaves what value says.
         if (fieldEnd > reader.at) {
@@ -94,16 +96,13 @@ function readHeaderMap(reader: Reader, end: number): WireHeaders {
       } else reader.isLost = true;
       reader.at = fieldEnd;
     }
-    names.push(name);
+    found.push(name);
     spans.push(from, to);
   }
-  return new WireHeaders(names, (index) =>
+  return new WireHeaders(found, (index) =>
     bytes.toString("utf8", spans[2 * index] ?? 0, spans[2 * index + 1] ?? 0),
   );
 }
-
-const nameOf = (bytes: Buffer, from: number, to: number) =>
-  bytes.toString("utf8", from, to).toLowerCase();
 
 /** One entry of the map, which has to be ours: the caller's identity, if Envoy was asked for it. */
 function readAttributes(reader: Reader, end: number): string | undefined {

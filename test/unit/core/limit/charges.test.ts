@@ -90,7 +90,7 @@ describe("a part of the key is absent", () => {
   test.each<{ missing: LimitInput["missing"]; expected: object | undefined }>([
     { missing: "shared", expected: { limit: "l", key: "l\n-", cost: 1 } },
     { missing: "skip", expected: undefined },
-    { missing: "reject", expected: { limit: "l", key: "l\n-", cost: 1, rejectMissing: true } },
+    { missing: "reject", expected: { limit: "l", key: "l\n-", cost: 1, isBarred: true } },
   ])("$missing", ({ missing, expected }) => {
     expect(onlyCharge({ missing })).toEqual(expected);
   });

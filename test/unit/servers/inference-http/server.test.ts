@@ -141,9 +141,9 @@ describe("what is wrong is answered with its status and one text", () => {
     [
       "too many items",
       "echo",
-      inputs({ shape: [9, 2], data: Array(18).fill(0) }),
+      inputs({ shape: [65, 2], data: Array(130).fill(0) }),
       400,
-      /9 items, .* at most 8/,
+      /65 items, and no more than 64 may wait/,
     ],
     [
       "inputs of different batches",

@@ -8,7 +8,7 @@ test.each<Mistake>([
     from: '- name: m\n    match: { hosts: ["*"], pathPrefix: /m }\n    versions:\n      - { name: v1, region: eu, address: { host: m-v1, port: 8080 } }\n      - { name: v2, region: me, address: { host: m-v2, port: 8080 } }\n    default: v1\n    timeout: 2s\n',
     to: "[]\n",
     says: [
-      "p.yaml:10:1 models: the list is empty: write at least one item",
+      "p.yaml:10:1 models: the list is empty: write at least one item, or rateLimits",
       'p.yaml:16:5 experiments[0].model: unknown model "m": declare it under models (there: none)',
       'p.yaml:24:16 shadows[0].model: unknown model "m": declare it under models (there: none)',
     ],

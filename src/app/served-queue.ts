@@ -1,0 +1,36 @@
+import { DeadlineBatcher } from "../core/batching/deadline-batcher.js";
+import { BatchRunner } from "./batch-runner.js";
+import type { Waiting } from "./batch-runner.js";
+import type { LoadedVersion, ServingMetrics, Timer } from "./model-ports.js";
+import type { Clock } from "./ports.js";
+import type { Submit } from "./submit.js";
+import { submitInParts } from "./submit-in-parts.js";
+import { submitOnce } from "./submit-once.js";
+
+/** The queue of one version, as requests meet it. */
+export type ServedQueue = {
+  readonly submit: Submit;
+  /** Resolves when nothing waits and nothing runs. */
+  idle(): Promise<void>;
+  /** The last decisions of the batcher, and what it knows of the model. */
+  explain(): object;
+};
+
+type Parts = { readonly clock: Clock; readonly timer: Timer; readonly metrics: ServingMetrics };
+
+export function servedQueue(loaded: LoadedVersion, parts: Parts): ServedQueue {
+  const { spec, instances, maxQueued, maxQueueDelayMs, profile, coalesce } = loaded;
+  const { maxBatchSize, name: model, version, padding } = spec;
+  const maxPaddingShare = padding?.maxShare ?? 0;
+  const settings = { maxBatchSize, maxQueued, maxQueueDelayMs, maxPaddingShare, profile };
+  const batcher = new DeadlineBatcher<Waiting>(settings);
+  const versionName = { model, version };
+  const runner = new BatchRunner({ ...parts, version: versionName, batcher, instances, maxQueued });
+  const whole: Submit = (request) => runner.submit(request);
+  const inParts = maxBatchSize === 1 ? whole : submitInParts(whole, { maxBatchSize, maxQueued });
+  return {
+    submit: coalesce ? submitOnce(inParts) : inParts,
+    idle: () => runner.idle(),
+    explain: () => ({ ...versionName, ...batcher.explain(parts.clock.monotonicMs()) }),
+  };
+}

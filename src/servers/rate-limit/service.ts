@@ -1,0 +1,60 @@
+import { status as grpcStatus } from "@grpc/grpc-js";
+import type { Logger } from "pino";
+import type { RateLimitMetrics } from "../../app/ports.js";
+import type { ShouldRateLimit } from "../../app/should-rate-limit.js";
+import { ServiceError } from "../../core/error.js";
+import type { AcceptStream } from "../ext-proc/side-stream.js";
+import { rateLimitResponseType } from "./protocol.js";
+import { readQuery } from "./read-query.js";
+import { toResponse } from "./to-response.js";
+
+export type RateLimitService = {
+  readonly shouldRateLimit: ShouldRateLimit;
+  readonly metrics: RateLimitMetrics;
+  readonly logger: Logger;
+};
+
+/**
+ * `ShouldRateLimit`: one request, one answer. An error leaves the request to `failure_mode_deny` of
+ * Envoy's filter.
+ */
+export const makeRateLimitMethod =
+  (service: RateLimitService): AcceptStream =>
+  (stream) => {
+    let isAsked = false;
+    return {
+      message: (bytes) => {
+        if (isAsked) return;
+        isAsked = true;
+        const answer = answerTo(bytes, service);
+        if (answer instanceof Error) stream.fail(grpcStatus.INVALID_ARGUMENT, answer.message);
+        else if (answer === undefined) stream.fail(grpcStatus.INTERNAL, "the limits met a bug");
+        else {
+          stream.send(answer);
+          stream.end();
+        }
+      },
+      halfClosed: () => {
+        if (!isAsked) stream.fail(grpcStatus.INVALID_ARGUMENT, "ShouldRateLimit takes one request");
+      },
+      closed: () => undefined,
+    };
+  };
+
+/** An Error says what is wrong with the request; undefined: it is we who are. */
+function answerTo(
+  bytes: Buffer,
+  { shouldRateLimit, metrics, logger }: RateLimitService,
+): Buffer | ServiceError | undefined {
+  try {
+    return rateLimitResponseType.serialize(toResponse(shouldRateLimit(readQuery(bytes))));
+  } catch (error) {
+    if (error instanceof ServiceError && error.code === "badRequest") {
+      metrics.refused("badRequest");
+      return error;
+    }
+    metrics.refused("internal");
+    logger.error({ err: error }, "a rate limit request met an error of ours");
+    return undefined;
+  }
+}
