@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { loadSync } from "@grpc/proto-loader";
 import {
   FieldDescriptorProto,
   FileDescriptorProto,
@@ -59,6 +60,12 @@ export function declaredDescriptors(message: unknown): Declared {
     for (const type of file.getEnumTypeList()) addEnum(scope, type);
   }
   return { messages, enums };
+}
+
+/** Those of a file of ours, and of what it imports, by one of its messages. */
+export function declaredIn(file: string, message: string): Declared {
+  const definition = loadSync(file, { keepCase: true, includeDirs: ["proto"] });
+  return declaredDescriptors(definition[message]);
 }
 
 function fieldsOf(type: DescriptorProto): readonly Field[] {

@@ -1,4 +1,4 @@
-import { readFile, rename, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { Command } from "commander";
 import { parsePolicy } from "../../adapters/policy-file/load-policy.js";
 import { readConfigNode } from "../../adapters/yaml/read-config-node.js";
@@ -7,6 +7,7 @@ import { importConfigs, type DomainInput } from "../../core/rate-limit/import/im
 import type { Plain } from "../../core/render/rendered-document.js";
 import { API_VERSION } from "../../schema/policy.js";
 import { EXIT, ExitError } from "../exit.js";
+import { writeOutput } from "../write-output.js";
 
 type Flags = { readonly output?: string; readonly name: string; readonly mergeDomains?: true };
 
@@ -18,7 +19,7 @@ export function importCommand(): Command {
     .option("--name <name>", "metadata.name of the policy", "imported")
     .option("--merge-domains", "files may add to the domain of another")
     .action(async (files: readonly string[], flags: Flags) => {
-      await write(policyText(await importedDomains(files, flags), flags), flags.output);
+      await writeOutput(flags.output, policyText(await importedDomains(files, flags), flags));
     });
   return new Command("import")
     .description("Take over what another system was configured with.")
@@ -70,20 +71,4 @@ function policyText(rateLimits: readonly DomainInput[], { name }: Flags): string
   if (loaded.kind === "loaded") return text;
   const message = `what is configured there no policy can say:\n${loaded.mistakes.join("\n")}`;
   throw new ExitError(EXIT.badConfiguration, message);
-}
-
-/** Complete or absent: a reader never sees half a file. */
-async function write(text: string, file: string | undefined): Promise<void> {
-  if (file === undefined) {
-    process.stdout.write(text);
-    return;
-  }
-  try {
-    await writeFile(`${file}.partial`, text);
-    await rename(`${file}.partial`, file);
-  } catch (error) {
-    const because = error instanceof Error ? error.message : String(error);
-    throw new ExitError(EXIT.unavailable, `${file} cannot be written: ${because}`);
-  }
-  process.stderr.write(`wrote ${file}\n`);
 }

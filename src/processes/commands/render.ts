@@ -1,13 +1,12 @@
-import { rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Command, Option } from "commander";
-import { makeDirectory } from "../../adapters/system/make-directory.js";
 import { writeKubernetesYaml, writeYaml } from "../../adapters/yaml/write-yaml.js";
 import { renderEnvoy } from "../../core/render/envoy/render-envoy.js";
 import { istioIssues } from "../../core/render/istio/istio-issues.js";
 import { renderIstio } from "../../core/render/istio/render-istio.js";
 import { EXIT, ExitError } from "../exit.js";
 import { requirePolicy } from "../policy-option.js";
+import { writeOutput } from "../write-output.js";
 import {
   envoyFlags,
   envoyOptions,
@@ -38,7 +37,10 @@ export function renderCommand(): Command {
   for (const flag of Object.values(flags).flat()) command.addOption(flag);
   return command.action(async (file: string, given: Flags) => {
     refuseFlagsOf(given.target === "envoy" ? "istio" : "envoy", flags, command);
-    await write(given.output, `${given.target}.yaml`, await RENDER[given.target](file, given));
+    const { output, target } = given;
+    const text = await RENDER[target](file, given);
+    const written = output === undefined ? undefined : join(output, `${target}.yaml`);
+    await writeOutput(written, text, { makesFolder: true });
   });
 }
 
@@ -71,23 +73,4 @@ function refuseFlagsOf(
       `${given.long ?? given.flags} is for --target ${other}: leave it out`,
     );
   }
-}
-
-/** Complete or absent: a reader never sees half a file. */
-async function write(directory: string | undefined, name: string, text: string): Promise<void> {
-  if (directory === undefined) {
-    process.stdout.write(text);
-    return;
-  }
-  const file = join(directory, name);
-  try {
-    makeDirectory(directory);
-    await writeFile(`${file}.partial`, text);
-    await rename(`${file}.partial`, file);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    const message = `${file} cannot be written: ${why}; name another folder with -o`;
-    throw new ExitError(EXIT.unavailable, message);
-  }
-  process.stderr.write(`wrote ${file}\n`);
 }

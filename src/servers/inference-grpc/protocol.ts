@@ -1,24 +1,14 @@
-import { fileURLToPath } from "node:url";
 import type { ServiceDefinition } from "@grpc/grpc-js";
-import { loadSync, type MessageTypeDefinition } from "@grpc/proto-loader";
+import type { MessageTypeDefinition } from "@grpc/proto-loader";
+import { loadProto, messageTypeOf } from "../proto-messages.js";
 
 /** Names as in the files: they are those of the JSON of HTTP. Tensors are read by infer-request.ts. */
-export const inferenceDefinition = loadSync("inference/grpc_service.proto", {
-  keepCase: true,
-  longs: Number,
-  enums: String,
-  oneofs: true,
-  includeDirs: [fileURLToPath(new URL("../../../proto", import.meta.url))],
-});
+export const inferenceDefinition = loadProto("inference/grpc_service.proto", { keepCase: true });
 
 export const INFERENCE_SERVICE = "inference.GRPCInferenceService";
 
-/** The generated types and the loaded definition come from the same files (`npm run generate`). */
-export function messageType<Output>(name: string): MessageTypeDefinition<object, Output> {
-  const type = inferenceDefinition[`inference.${name}`];
-  if (type === undefined) throw new Error(`proto/ does not define inference.${name}`);
-  return type as unknown as MessageTypeDefinition<object, Output>;
-}
+export const messageType = <Output>(name: string): MessageTypeDefinition<object, Output> =>
+  messageTypeOf(inferenceDefinition, `inference.${name}`);
 
 /** Its methods, for grpc-js: bytes in, bytes out, see unary.ts. */
 export function inferenceService(): ServiceDefinition {

@@ -1,5 +1,3 @@
-import { fileURLToPath } from "node:url";
-import { loadSync, type MessageTypeDefinition } from "@grpc/proto-loader";
 import type {
   RateLimitRequest,
   RateLimitRequest__Output,
@@ -8,25 +6,16 @@ import type {
   RateLimitResponse,
   RateLimitResponse__Output,
 } from "../../gen/envoy/service/ratelimit/v3/RateLimitResponse.js";
+import { loadProto, messageTypeOf } from "../proto-messages.js";
 
-const definition = loadSync("envoy/service/ratelimit/v3/rls.proto", {
-  longs: Number,
-  enums: String,
-  oneofs: true,
-  includeDirs: [fileURLToPath(new URL("../../../proto", import.meta.url))],
-});
+const definition = loadProto("envoy/service/ratelimit/v3/rls.proto");
 
-/** The generated types and the loaded definition come from the same files (`npm run generate`). */
-function messageType<Input, Output>(name: string): MessageTypeDefinition<Input, Output> {
-  const type = definition[name];
-  if (type === undefined) throw new Error(`proto/ does not define ${name}`);
-  return type as unknown as MessageTypeDefinition<Input, Output>;
-}
-
-export const rateLimitRequestType = messageType<RateLimitRequest, RateLimitRequest__Output>(
+export const rateLimitRequestType = messageTypeOf<RateLimitRequest, RateLimitRequest__Output>(
+  definition,
   "envoy.service.ratelimit.v3.RateLimitRequest",
 );
-export const rateLimitResponseType = messageType<RateLimitResponse, RateLimitResponse__Output>(
+export const rateLimitResponseType = messageTypeOf<RateLimitResponse, RateLimitResponse__Output>(
+  definition,
   "envoy.service.ratelimit.v3.RateLimitResponse",
 );
 

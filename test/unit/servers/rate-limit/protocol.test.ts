@@ -5,19 +5,17 @@ import {
 } from "../../../../src/servers/rate-limit/protocol.js";
 import {
   comparable,
-  declaredDescriptors,
+  declaredIn,
   missingMessages,
   publishedDescriptors,
   publishedFields,
 } from "../../../support/descriptors.js";
-import { loadSync } from "@grpc/proto-loader";
 
 const published = publishedDescriptors("envoy-ratelimit");
-const definition = loadSync("envoy/service/ratelimit/v3/rls.proto", {
-  keepCase: true,
-  includeDirs: ["proto"],
-});
-const ours = declaredDescriptors(definition["envoy.service.ratelimit.v3.RateLimitRequest"]);
+const ours = declaredIn(
+  "envoy/service/ratelimit/v3/rls.proto",
+  "envoy.service.ratelimit.v3.RateLimitRequest",
+);
 const envoyOnly = (name: string) => name.startsWith("envoy.");
 
 describe("our .proto files against Envoy's published descriptors", () => {

@@ -19,7 +19,7 @@ function imported(text: string) {
 
 const withRule = (rule: string) => `domain: d\ndescriptors:\n  - ${rule}\n`;
 
-test("the verdicts are those of that project's checker", () => {
+test("the verdicts are those of that project's checker", { timeout: 60_000 }, () => {
   const path = new URL("../../../../vectors/ratelimit-verdicts.txt", import.meta.url);
   const verdicts = readFileSync(path, "utf8").replaceAll("\n", "");
   const ours = ratelimitFiles(verdicts.length, 6).map((text) => (importsAs([text]) ? "1" : "0"));
