@@ -1,4 +1,4 @@
-import { initialShedState, nextShedState } from "../core/overload/shed.js";
+import { initialShedState, LATE_MS, nextShedState } from "../core/overload/shed.js";
 import type { Clock, Overload } from "./ports.js";
 
 const TICK_MS = 10;
@@ -18,7 +18,8 @@ export type OverloadChange = {
 
 /**
  * Watches how late a timer of this event loop is: what waits for the loop waits as long. Timers run
- * before sockets are read, so after a long turn the next requests already know.
+ * before sockets are read, so after a long turn the next requests already know; and a request that
+ * asks in a long turn counts as a tick, so that the rest of that turn is shed.
  */
 export function watchOverload(options: {
   readonly clock: Clock;
@@ -28,19 +29,27 @@ export function watchOverload(options: {
   let state = initialShedState(clock.monotonicMs());
   let undecidedStreams = 0;
   let dueMs = state.sampledAtMs + TICK_MS;
-  const timer = setInterval(() => {
-    const nowMs = clock.monotonicMs();
+  const sample = (nowMs: number) => {
     const lagMs = Math.max(0, nowMs - dueMs);
-    dueMs = nowMs + TICK_MS;
     const { isShedding } = state;
     state = nextShedState(state, { lagMs, undecidedStreams, nowMs });
     if (state.isShedding !== isShedding) {
       onChange({ isShedding: !isShedding, lagMs: Math.round(lagMs), undecidedStreams });
     }
+  };
+  const timer = setInterval(() => {
+    const nowMs = clock.monotonicMs();
+    sample(nowMs);
+    dueMs = nowMs + TICK_MS;
   }, TICK_MS);
   timer.unref();
   return {
-    isShedding: () => state.isShedding,
+    isShedding: () => {
+      if (state.isShedding) return true;
+      const nowMs = clock.monotonicMs();
+      if (nowMs - dueMs > LATE_MS) sample(nowMs);
+      return state.isShedding;
+    },
     undecided: (change) => {
       undecidedStreams += change;
     },

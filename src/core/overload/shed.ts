@@ -23,7 +23,7 @@ export type ShedState = {
  * Far from what a machine with stolen CPU does: a stall, however long, is one late tick, and only a
  * row of them is overload. Envoy waits 50 ms for a decision as Weir renders it.
  */
-const LATE_MS = 25;
+export const LATE_MS = 25;
 const LATE_FOR_MS = 200;
 const MAX_UNDECIDED_STREAMS = 10_000;
 
