@@ -1,6 +1,7 @@
 import type { Batcher, QueuedRequest, Refusal, Run } from "../core/batching/request.js";
 import { RetryBudget } from "../core/batching/retry-budget.js";
 import { ServiceError } from "../core/error.js";
+import type { CallerSignal } from "./call-facts.js";
 import type {
   InstancePool,
   ModelInput,
@@ -25,7 +26,7 @@ export type BatchRequest = {
   /** The mesh tried it before. */
   readonly isRetry: boolean;
   /** Aborted when the caller is gone; takes the request out of the queue. */
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: CallerSignal | undefined;
 };
 
 export type BatchAnswer = {
@@ -39,7 +40,7 @@ export type BatchAnswer = {
 export type Waiting = QueuedRequest & {
   readonly input: ModelInput;
   readonly isRetry: boolean;
-  readonly signal: AbortSignal | undefined;
+  readonly signal: CallerSignal | undefined;
   readonly onAbort: () => void;
   readonly resolve: (answer: BatchAnswer) => void;
   readonly reject: (error: ServiceError) => void;

@@ -7,7 +7,14 @@ export type CallFacts = MeshFacts & {
   readonly version?: string | undefined;
   /** Monotonic, when the request arrived. */
   readonly receivedAtMs: number;
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: CallerSignal | undefined;
+};
+
+/** Aborted when the caller is gone. Each request has one, and an AbortSignal is no small thing. */
+export type CallerSignal = {
+  readonly aborted: boolean;
+  addEventListener(type: "abort", listener: () => void): void;
+  removeEventListener(type: "abort", listener: () => void): void;
 };
 
 /** What the mesh says about a call, in its headers or metadata. */

@@ -2,6 +2,7 @@ import { ServiceError } from "../core/error.js";
 import { stack } from "../core/serving/stack.js";
 import type { Tensor } from "../core/serving/tensor.js";
 import type { BatchAnswer, BatchRequest } from "./batch-runner.js";
+import type { CallerSignal } from "./call-facts.js";
 import type { ModelInput, ModelOutput } from "./model-ports.js";
 import type { Submit } from "./submit.js";
 
@@ -38,7 +39,7 @@ export function submitInParts(submit: Submit, { maxBatchSize, maxQueued }: Limit
 function partsOf(
   request: BatchRequest,
   maxBatchSize: number,
-  signal: AbortSignal,
+  signal: CallerSignal,
 ): readonly BatchRequest[] {
   const parts: BatchRequest[] = [];
   for (let from = 0; from < request.items; from += maxBatchSize) {

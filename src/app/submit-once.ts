@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { ServiceError } from "../core/error.js";
 import type { BatchAnswer, BatchRequest } from "./batch-runner.js";
+import type { CallerSignal } from "./call-facts.js";
 import type { ModelInput } from "./model-ports.js";
 import type { Submit } from "./submit.js";
 import { tensorBytes } from "./tensor-bytes.js";
@@ -45,7 +46,7 @@ export function submitOnce(submit: Submit): Submit {
 /** The answer, or at once the end of waiting for it when the caller is gone. */
 async function unlessGone(
   answer: Promise<BatchAnswer>,
-  signal: AbortSignal | undefined,
+  signal: CallerSignal | undefined,
 ): Promise<BatchAnswer> {
   if (signal === undefined) return answer;
   return new Promise((resolve, reject) => {

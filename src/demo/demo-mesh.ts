@@ -9,6 +9,7 @@ import { parseHostPort } from "../core/host-port.js";
 import { invariant } from "../core/invariant.js";
 import type { CompiledPolicy } from "../core/policy/compiled-policy.js";
 import { ENVOY_DEFAULTS } from "../core/render/envoy/options.js";
+import { fallbackOf } from "../core/render/fallback/fallback-program.js";
 import { renderEnvoy } from "../core/render/envoy/render-envoy.js";
 import { DEMO_KEY, demoPolicy } from "./demo-policy.js";
 import { setStage } from "./stage.js";
@@ -137,6 +138,7 @@ function envoyDocument(policy: CompiledPolicy, extproc: string) {
     admin: { host: "127.0.0.1", port: 0 },
     extproc: [{ kind: "tcp", ...parseHostPort("extproc", extproc) }],
     headersRead: policy.headersRead,
+    fallback: fallbackOf(policy).program,
     messageTimeoutMs: MESSAGE_TIMEOUT_MS,
     accessLogFile: "access.log",
   });

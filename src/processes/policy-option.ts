@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { Option } from "commander";
-import { loadPolicy, type Demands } from "../adapters/policy-file/load-policy.js";
+import { loadPolicy, type LoadedPolicy, type Use } from "../adapters/policy-file/load-policy.js";
 import type { CompiledPolicy } from "../core/policy/compiled-policy.js";
 import type { Policy } from "../schema/policy.js";
 import { EXIT, ExitError } from "./exit.js";
@@ -64,11 +64,17 @@ async function readKey(name: string, file: string): Promise<Uint8Array> {
 export async function requirePolicy(
   file: string,
   keys: ReadonlyMap<string, Uint8Array> = new Map(),
-  demands?: Demands,
 ): Promise<CompiledPolicy> {
-  const loaded = await loadPolicy(file, keys, demands);
-  if (loaded.kind === "refused") {
-    throw new ExitError(EXIT.badConfiguration, loaded.mistakes.join("\n"));
-  }
-  return loaded.policy;
+  return (await requireLoaded(file, keys, {})).policy;
+}
+
+/** The same for a use that has demands or warnings of its own. */
+export async function requireLoaded(
+  file: string,
+  keys: ReadonlyMap<string, Uint8Array>,
+  use: Use,
+): Promise<Extract<LoadedPolicy, { readonly kind: "loaded" }>> {
+  const loaded = await loadPolicy(file, keys, use);
+  if (loaded.kind === "loaded") return loaded;
+  throw new ExitError(EXIT.badConfiguration, loaded.mistakes.join("\n"));
 }

@@ -26,6 +26,7 @@ import { ServiceError } from "../core/error.js";
 import { ByteBudget } from "../core/serving/byte-budget.js";
 import { ServingStatistics } from "../core/serving/statistics.js";
 import type { PredictionEvent } from "../schema/events.js";
+import type { ExecutionProvider } from "../schema/model-manifest.js";
 import { queueRoutes } from "../servers/admin-http/queue-routes.js";
 import { serveAdmin } from "../servers/admin-http/server.js";
 import { serveInferenceGrpc } from "../servers/inference-grpc/server.js";
@@ -48,6 +49,8 @@ export type ServeOptions = {
   readonly logDirectory?: string | undefined;
   readonly logLevel: LogLevel;
   readonly modelControl: ModelControl;
+  /** Of models whose model.yaml names none. */
+  readonly executionProviders: readonly ExecutionProvider[];
   /** Files with Ed25519 public keys: only models that one of them signed are served. */
   readonly modelKeys: readonly string[];
   readonly maxBodyBytes: number;
@@ -89,7 +92,10 @@ export async function serve(options: ServeOptions): Promise<void> {
   const { metrics, loadOf } = meteredLoad(systemClock, recorded);
   const publicKeys = await Promise.all(options.modelKeys.map(readPublicKey));
   const cores = await usableCores();
-  const runtime = onnxModelRuntime({ usableCores: cores, timer: afterMs, logger, publicKeys });
+  const { executionProviders } = options;
+  const runtime = onnxModelRuntime({
+    ...{ usableCores: cores, executionProviders, timer: afterMs, logger, publicKeys },
+  });
   const { repository: root, modelControl: control } = options;
   // Opened before the models are, so that no change falls between.
   const watch = control === "poll" ? await openRepositoryWatch(root, afterMs) : undefined;

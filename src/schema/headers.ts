@@ -42,6 +42,12 @@ export const SET_BY_WEIR: ReadonlySet<string> = new Set([
   HEADER.shadow,
 ]);
 
+/**
+ * Value of `x-weir-decision` where the proxy decided by itself because extproc was away: it is no
+ * id, so no exposure can come of it.
+ */
+export const FALLBACK_DECISION = "fallback";
+
 /** No client may send a header of this family except where the policy names it as an input. */
 export const WEIR_PREFIX = "x-weir-";
 

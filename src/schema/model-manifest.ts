@@ -22,6 +22,7 @@ export const DATATYPES = [
 export type Datatype = (typeof DATATYPES)[number];
 
 export const EXECUTION_PROVIDERS = ["cpu", "cuda", "webgpu"] as const;
+export type ExecutionProvider = (typeof EXECUTION_PROVIDERS)[number];
 
 const TensorDeclaration = z
   .strictObject({
@@ -142,6 +143,10 @@ export const ModelManifest = z
     instances: z.int().min(1).max(64).default(1).meta({
       description: "Sessions per version: each has its own thread and copy of the weights.",
     }),
+    maxRunMs: z.int().min(1).max(3_600_000).default(60_000).meta({
+      description:
+        "A run that takes longer is given up: its requests get 503, and the instance is replaced.",
+    }),
     intraOpThreads: z.int().min(1).max(256).optional().meta({
       description:
         "Threads that compute one run. Default: the cores that the container may use, divided by the instances.",
@@ -154,8 +159,11 @@ export const ModelManifest = z
         }),
       )
       .min(1)
-      .default(["cpu"])
-      .meta({ description: "In order of preference; one that cannot start stops the process." }),
+      .optional()
+      .meta({
+        description:
+          "In order of preference: what one lacks goes to the next. One that cannot start is a failed load. Default: `--execution-providers`.",
+      }),
     warmUp: z
       .strictObject({
         runs: z.int().min(0).max(1000).default(2).meta({

@@ -8,6 +8,8 @@ import { ENVOY_VERSIONS, envoyBinary } from "../../src/adapters/toolchain/envoy-
 import { writeYaml } from "../../src/adapters/yaml/write-yaml.js";
 import { ENVOY_DEFAULTS, type EnvoyOptions } from "../../src/core/render/envoy/options.js";
 import { renderEnvoy } from "../../src/core/render/envoy/render-envoy.js";
+import { fallbackOf, MAX_FALLBACK_BYTES } from "../../src/core/render/fallback/fallback-program.js";
+import { aPolicy, anExperiment } from "../support/policy-builder.js";
 import { readPolicy } from "../support/read-policy.js";
 
 const EXAMPLES = join(import.meta.dirname, "../../envoy");
@@ -17,8 +19,8 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const { policy, headersRead } = readPolicy(FULL_POLICY);
-const defaults = { ...ENVOY_DEFAULTS, headersRead };
+const { policy, headersRead, fallback } = readPolicy(FULL_POLICY);
+const defaults = { ...ENVOY_DEFAULTS, headersRead, fallback };
 const everyOption: EnvoyOptions = {
   ...defaults,
   extproc: [
@@ -41,6 +43,27 @@ const rendered = Object.entries({ defaults, everyOption, namedExtprocs }).map(([
   writeFileSync(file, writeYaml(renderEnvoy(policy, options)));
   return { name: `the full policy with ${name}`, file };
 });
+/** What is rendered for it is close to the limit of the stand-in for extproc. */
+const manyExperiments = aPolicy({
+  experiments: Array.from({ length: 2700 }, (_, at) =>
+    anExperiment({
+      name: `experiment-number-${at}`,
+      eligibility: 'request.headers["x-country"] in ["AE", "SA"]',
+    }),
+  ),
+});
+const { program: largeProgram } = fallbackOf(manyExperiments);
+const largeFile = join(folder, "large.yaml");
+writeFileSync(
+  largeFile,
+  writeYaml(renderEnvoy(manyExperiments.source, { ...ENVOY_DEFAULTS, fallback: largeProgram })),
+);
+rendered.push({ name: "a policy of 2,700 experiments", file: largeFile });
+
+test("a program close to its limit is among them", () => {
+  expect(largeProgram?.length).toBeGreaterThan(0.9 * MAX_FALLBACK_BYTES);
+});
+
 const examples = readdirSync(EXAMPLES)
   .filter((name) => name.endsWith(".yaml"))
   .map((name) => ({ name: `envoy/${name}`, file: join(EXAMPLES, name) }));

@@ -53,7 +53,7 @@ describe("proxies that a real istiod has programmed", () => {
   );
 
   test("extproc's replica has the policy that the gateway was rendered for", async () => {
-    const admin = `http://${lab.extproc.address("admin")}`;
+    const admin = `http://${lab.extprocs[0]!.address("admin")}`;
     expect(await examined("--replica", admin, "-p", policy)).toEqual([]);
   });
 });

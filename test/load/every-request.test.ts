@@ -3,7 +3,7 @@ import { ENVOY_DEFAULTS } from "../../src/core/render/envoy/options.js";
 import { HEADER } from "../../src/schema/headers.js";
 import type { ReceivedRequest } from "../support/echo-upstream.js";
 import { runLoad, type LoadResult } from "../support/http-load.js";
-import { NEWEST_ENVOY, OLDEST_ENVOY, openMesh, type Mesh } from "../support/mesh.js";
+import { NEWEST_ENVOY, OLDEST_ENVOY, isUndecided, openMesh, type Mesh } from "../support/mesh.js";
 import { INFER, TRAFFIC_PODS, trafficPolicy, type TrafficPod } from "../support/traffic-policy.js";
 import { runWeir } from "../support/weir-process.js";
 
@@ -120,9 +120,8 @@ type Seen = { undecided: number; arms: number; readonly decisions: Set<string> }
 function watchPrimaries(mesh: Mesh<TrafficPod>): Seen {
   const seen: Seen = { undecided: 0, arms: 0, decisions: new Set() };
   const count = ({ headers }: ReceivedRequest) => {
-    const decision = headers[HEADER.decision];
-    if (typeof decision === "string") seen.decisions.add(decision);
-    else seen.undecided += 1;
+    if (isUndecided(headers)) seen.undecided += 1;
+    else seen.decisions.add(String(headers[HEADER.decision]));
     const arms = headers[HEADER.arms];
     if (typeof arms === "string") seen.arms += arms.split(",").length;
   };

@@ -1,7 +1,6 @@
 import { afterAll, describe, expect, test } from "vitest";
-import { HEADER } from "../../src/schema/headers.js";
 import { eventually } from "../support/envoy-process.js";
-import { NEWEST_ENVOY, OLDEST_ENVOY, openMesh } from "../support/mesh.js";
+import { isUndecided, NEWEST_ENVOY, OLDEST_ENVOY, openMesh } from "../support/mesh.js";
 import { sendRequest } from "../support/send-request.js";
 import { INFER, TRAFFIC_PODS, trafficPolicy } from "../support/traffic-policy.js";
 
@@ -35,7 +34,7 @@ describe.each([
     for (const name of ["v1", "v3"] as const) {
       mesh.pods[name].answerWith(async ({ headers }) => {
         counts.waiting += 1;
-        if (headers[HEADER.decision] === undefined) counts.undecided += 1;
+        if (isUndecided(headers)) counts.undecided += 1;
         await released;
         return { body: name };
       });

@@ -36,6 +36,19 @@ test("what Istio cannot do is said with its position, and nothing is written", a
   expect(existsSync(out)).toBe(false);
 });
 
+test("what Envoy cannot compute while extproc is away is a warning with its position", async () => {
+  const policy = join(import.meta.dirname, "../support/full-policy.yaml");
+  const { code, stdout, stderr } = await render("envoy", policy);
+  expect(code).toBe(0);
+  expect(stdout).toContain("function envoy_on_request");
+  expect(stderr).toMatch(
+    /^warning: .*full-policy\.yaml:\d+:\d+ experiments\[0\]\.eligibility: Envoy cannot evaluate/m,
+  );
+  const closed = await render("envoy", policy, "--failure-mode", "closed");
+  expect(closed.stdout).not.toContain("envoy_on_request");
+  expect(closed.stderr).not.toContain("eligibility");
+});
+
 test.each([
   ["envoy", ["--gateway", "a/b"], /--gateway is for --target istio/],
   ["istio", ["--listener", "127.0.0.1:1"], /--listener is for --target envoy/],

@@ -3,11 +3,14 @@ import { manifest, writeRepository } from "../support/model-repository.js";
 import { identityModel, lookUpModel } from "../support/onnx-model.js";
 import { startServe } from "../support/serve-process.js";
 
-async function refusalOf(files: Readonly<Record<string, string | Uint8Array>>): Promise<string> {
+async function refusalOf(
+  files: Readonly<Record<string, string | Uint8Array>>,
+  flags: readonly string[] = [],
+): Promise<string> {
   const repository = await writeRepository(files);
   const { root } = repository;
   try {
-    const refusal = await startServe({ repository: root }).then(
+    const refusal = await startServe({ repository: root, flags }).then(
       async (server) => `it started (${String(await server.stop())})`,
       (error: unknown) => String(error),
     );
@@ -63,6 +66,8 @@ test("no version that fails its checksum, load or warm-up is served, and each sa
     "cut/1/model.onnx": identityModel().subarray(0, 60),
     "gpu/1/model.onnx": identityModel(),
     "gpu/model.yaml": manifest("executionProviders: [cuda]"),
+    "gpu-or-cpu/1/model.onnx": identityModel(),
+    "gpu-or-cpu/model.yaml": manifest("executionProviders: [cuda, cpu]"),
     "fixed/1/model.onnx": identityModel("FP32", 2),
     "fixed/model.yaml": manifest(
       "maxBatchSize: 4",
@@ -79,7 +84,8 @@ test("no version that fails its checksum, load or warm-up is served, and each sa
   for (const pattern of [
     /changed\/1: .*model.onnx has SHA-256 [0-9a-f]{64}, model.yaml says ffff/,
     /cut\/1: .*(protobuf|parse)/i,
-    /gpu\/1: .*cuda/i,
+    /gpu\/1: it cannot be loaded on \[cuda\]: .*cuda.*; see docs\/gpu.md/i,
+    /gpu-or-cpu\/1: it cannot be loaded on \[cuda, cpu\]: .*; see docs\/gpu.md/i,
     /fixed\/1: maxBatchSize is 4, but y has shape \[1,2\]/,
     /other\/1: inputs of model.yaml say x INT32 \[-1,2\], the model file has x FP32 \[-1,2\]/,
     /plain\/1: .*exports no function preprocess/,
@@ -87,4 +93,17 @@ test("no version that fails its checksum, load or warm-up is served, and each sa
   ]) {
     expect(refusal).toMatch(pattern);
   }
+});
+
+test("an execution provider that is not there is refused, and nothing else takes its place", async () => {
+  const files = {
+    "named/1/model.onnx": identityModel(),
+    "named/model.yaml": manifest("executionProviders: [cpu]"),
+    "unnamed/1/model.onnx": identityModel(),
+  };
+  const absent = await refusalOf(files, ["--execution-providers", "cuda,cpu"]);
+  expect(absent).toMatch(/unnamed\/1: it cannot be loaded on \[cuda, cpu\]: .*see docs\/gpu.md/);
+  expect(absent).not.toMatch(/^ *named\/1/m);
+  const unknown = await refusalOf(files, ["--execution-providers", "npu"]);
+  expect(unknown).toMatch(/ended with code 64.*"npu" is not one of cpu, cuda, webgpu/s);
 });

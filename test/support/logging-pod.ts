@@ -1,7 +1,7 @@
 import { openJsonlLog } from "../../src/adapters/event-log/jsonl-log.js";
 import { systemClock } from "../../src/adapters/system/clock.js";
+import { meshFactsOf } from "../../src/app/call-facts.js";
 import { PREDICTION_SCHEMA, type PredictionEvent } from "../../src/schema/events.js";
-import { HEADER } from "../../src/schema/headers.js";
 import {
   startEchoUpstream,
   type EchoAnswer,
@@ -56,17 +56,14 @@ function predictionOf(
   status: number,
   { model, version }: PodOptions,
 ): PredictionEvent {
-  const text = (name: string): string | null => headers[name]?.toString() ?? null;
+  const { decision, policy, arms, attempt, requestId, shadow } = meshFactsOf((name) =>
+    headers[name]?.toString(),
+  );
   return {
     schema: PREDICTION_SCHEMA,
     at: new Date(systemClock.nowMs()).toISOString(),
-    decision: text(HEADER.decision),
-    policy: text(HEADER.policy),
-    ...{ model, version, status },
-    role: text(HEADER.shadow) === "1" ? "shadow" : "primary",
-    arms: text(HEADER.arms),
-    attempt: Number(text(HEADER.attemptCount) ?? 1),
-    requestId: text(HEADER.requestId),
+    ...{ decision, policy, arms, attempt, requestId, model, version, status },
+    role: shadow ? "shadow" : "primary",
     ...{ durationMs: 0, queueMs: 0, batchSize: 1, outputs: {} },
   };
 }

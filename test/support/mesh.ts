@@ -1,4 +1,5 @@
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import type { IncomingHttpHeaders } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "yaml";
@@ -9,6 +10,7 @@ import {
   type EnvoyVersion,
 } from "../../src/adapters/toolchain/envoy-binary.js";
 import type { Plain, RenderedDocument } from "../../src/core/render/rendered-document.js";
+import { FALLBACK_DECISION, HEADER } from "../../src/schema/headers.js";
 import { eventually, startEnvoy, type EnvoyProcess } from "./envoy-process.js";
 import { startLoggingPod, type LoggingPod, type PodOptions } from "./logging-pod.js";
 import type { PolicyInput } from "./policy-builder.js";
@@ -19,6 +21,12 @@ export const NEWEST_ENVOY = ENVOY_VERSIONS.at(-1)!;
 
 /** Decisions are waited for: on a busy machine the default would let requests pass undecided. */
 const PATIENT = ["--message-timeout-ms", "20000"];
+
+/** extproc did not decide: Envoy did by itself, or nobody. */
+export function isUndecided(headers: IncomingHttpHeaders): boolean {
+  const decision = headers[HEADER.decision];
+  return decision === undefined || decision === FALLBACK_DECISION;
+}
 
 type Addresses<Pod extends string> = Readonly<
   Record<Pod, { readonly host: string; readonly port: number }>

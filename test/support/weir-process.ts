@@ -20,6 +20,9 @@ export type WeirProcess = {
   readyz(): Promise<{ readonly status: number; readonly body: unknown }>;
   /** What it wrote to stderr so far: its log. */
   log(): string;
+  /** Stops it where it is, as a machine that has too much to do; `resume` lets it go on. */
+  pause(): void;
+  resume(): void;
   /** Sends the signal and waits for the end; further calls only wait. */
   stop(signal?: "SIGTERM" | "SIGKILL"): Promise<Exit>;
 };
@@ -55,6 +58,8 @@ export async function startWeir(
       return { status: response.status, body: await response.json() };
     },
     log: () => log,
+    pause: () => child.kill("SIGSTOP"),
+    resume: () => child.kill("SIGCONT"),
     stop: async (signal = "SIGTERM") => {
       if (child.exitCode === null && child.signalCode === null) child.kill(signal);
       const [code, by] = await exited;

@@ -9,13 +9,17 @@ import type {
 } from "../../app/model-ports.js";
 import { ServiceError } from "../../core/error.js";
 import { invariant } from "../../core/invariant.js";
+import type { ExecutionProvider } from "../../schema/model-manifest.js";
 import { fingerprintOf } from "./fingerprint.js";
 import { modelNames, readModel, readRepository } from "./read-repository.js";
 import type { ModelFolder, VersionFolder } from "./read-repository.js";
 import { SessionInstance } from "./session-instance.js";
+import type { InstanceParts } from "./session-instance.js";
 import type { SessionDefinition } from "./worker-messages.js";
 
 type Parts = {
+  /** Of models that name none. */
+  readonly executionProviders: readonly ExecutionProvider[];
   /** What this process may use, as a whole: threads beyond it only take turns. */
   readonly usableCores: number;
   readonly timer: Timer;
@@ -66,7 +70,7 @@ async function loadModel(
       const same = current?.versions.find(
         (each) => each.spec.version === version.version && each.fingerprint === fingerprint,
       );
-      return same ?? { ...(await loadVersion(folder, version, parts)), fingerprint };
+      return same ?? loadVersion(folder, version, fingerprint, parts);
     }),
   );
   const versions = results.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
@@ -83,15 +87,17 @@ async function loadModel(
 async function loadVersion(
   { name, manifest }: ModelFolder,
   folder: VersionFolder,
+  fingerprint: string,
   parts: Parts,
-): Promise<Omit<LoadedVersion, "fingerprint">> {
+): Promise<LoadedVersion> {
   const { maxBatchSize, padding, instances, warmUp } = manifest;
+  const { executionProviders = parts.executionProviders } = manifest;
   const definition: SessionDefinition = {
     model: name,
     ...folder,
     versionDirectory: folder.directory,
     publicKeys: parts.publicKeys,
-    executionProviders: manifest.executionProviders,
+    executionProviders,
     intraOpThreads:
       manifest.intraOpThreads ?? Math.max(1, Math.floor(parts.usableCores / instances)),
     maxBatchSize,
@@ -101,24 +107,34 @@ async function loadVersion(
     warmUpRuns: warmUp.runs,
     warmUpShapes: warmUp.shapes,
   };
-  const { pool, specs } = await startPool(definition, instances, parts);
+  const checkUnchanged = async () => {
+    if ((await fingerprintOf(manifest, folder)) === fingerprint) return;
+    throw new Error(
+      `the files of ${folder.directory} changed since they were loaded: load it again`,
+    );
+  };
+  const { maxRunMs } = manifest;
+  const { pool, specs } = await startPool(instances, {
+    ...{ ...parts, definition, maxRunMs, checkUnchanged },
+  });
   const { version, pipelineFile, labels } = folder;
   const takesRawBody = pipelineFile !== undefined;
   const { inputs, outputs, profile } = specs;
   const spec = { name, version, inputs, outputs, maxBatchSize, padding, labels, takesRawBody };
-  const { sloMs, maxQueued, maxQueueDelayMs, coalesce, executionProviders } = manifest;
+  const { sloMs, maxQueued, maxQueueDelayMs, coalesce } = manifest;
   const queue = { sloMs, maxQueued, maxQueueDelayMs, coalesce, profile };
-  return { spec, instances: pool, instanceCount: instances, executionProviders, ...queue };
+  const served = { instanceCount: instances, executionProviders, fingerprint };
+  return { spec, instances: pool, ...served, ...queue };
 }
 
-async function startPool(definition: SessionDefinition, count: number, parts: Parts) {
+async function startPool(count: number, parts: Omit<InstanceParts, "onChange">) {
   const listeners: (() => void)[] = [];
   const onChange = () => {
     for (const listener of listeners) listener();
   };
   const instances = Array.from(
     { length: count },
-    () => new SessionInstance({ ...parts, definition, onChange }),
+    () => new SessionInstance({ ...parts, onChange }),
   );
   const close = async () => {
     await Promise.all(instances.map((instance) => instance.close()));

@@ -15,6 +15,10 @@ import type {
 const WORKER_FILE = new URL("./session-worker.js", import.meta.url);
 const FIRST_RESTART_DELAY_MS = 100;
 const MAX_RESTART_DELAY_MS = 30_000;
+/** Of a worker's JavaScript, which is its pipeline: weights and tensors lie elsewhere. */
+const MAX_HEAP_MB = 512;
+/** Large models take minutes to load; one that is not there by then hangs. */
+const START_TIMEOUT_MS = 600_000;
 
 type Pending = {
   readonly resolve: (outputs: readonly ModelOutput[]) => void;
@@ -23,15 +27,19 @@ type Pending = {
 
 export type InstanceParts = {
   readonly definition: SessionDefinition;
+  /** A run that takes longer is given up. */
+  readonly maxRunMs: number;
+  /** Throws when the files are no longer those that were checked and loaded. */
+  readonly checkUnchanged: () => Promise<void>;
   readonly timer: Timer;
   readonly logger: Logger;
   readonly onChange: () => void;
 };
 
 /**
- * One session in its worker, and the worker's supervisor. A worker that ends is replaced, after
- * growing delays if its replacements end too; the request it was running is refused once, and
- * not run again: it may be what ended the worker.
+ * One session in its worker, and the worker's supervisor. A worker that ends or hangs is replaced,
+ * after growing delays if its replacements end too; the requests it was running are refused once,
+ * and not run again: one may be what ended the worker. Those in the queue wait for the replacement.
  */
 export class SessionInstance {
   readonly #parts: InstanceParts;
@@ -40,6 +48,7 @@ export class SessionInstance {
   #state: "ready" | "restarting" | "down" = "restarting";
   #closed = false;
   #cancelRestart: () => void = () => undefined;
+  #cancelRunTimeout: () => void = () => undefined;
 
   constructor(parts: InstanceParts) {
     this.#parts = parts;
@@ -60,43 +69,34 @@ export class SessionInstance {
         workerData: this.#parts.definition,
         // Flags such as --input-type or --inspect are for the main thread only.
         execArgv: [],
+        resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
       });
       this.#worker = worker;
+      const cancelTimeout = this.#parts.timer(START_TIMEOUT_MS, () => {
+        reject(new Error(`it was not ready after ${START_TIMEOUT_MS / 1000} s`));
+        void worker.terminate();
+      });
       worker.on("message", (message: FromWorker) => {
-        switch (message.kind) {
-          case "ready":
-            this.#state = "ready";
-            resolve(message);
-            this.#parts.onChange();
-            return;
-          case "unfit":
-            reject(new Error(message.because));
-            void worker.terminate();
-            return;
-          case "ran":
-            this.#settle(({ resolve: answer }) => {
-              answer(unpackTensors(message.packed));
-            });
-            return;
-          case "answered":
-            this.#settle(({ resolve: answer }) => {
-              answer(message.outputs);
-            });
-            return;
-          case "failed":
-            this.#settle(({ reject: refuse }) => {
-              refuse(new ServiceError(message.code, message.message));
-            });
-        }
+        if (this.#worker !== worker) return;
+        if (message.kind === "ready" || message.kind === "unfit") cancelTimeout();
+        if (message.kind === "ready") {
+          this.#state = "ready";
+          resolve(message);
+          this.#parts.onChange();
+        } else if (message.kind === "unfit") {
+          reject(new Error(message.because));
+          void worker.terminate();
+        } else this.#answered(message);
       });
       let lastError: unknown;
       worker.on("error", (error) => {
         lastError = error;
       });
       worker.on("exit", (exitCode) => {
+        cancelTimeout();
         const because = lastError instanceof Error ? `: ${lastError.message}` : "";
         reject(new Error(`its worker ended with code ${exitCode}${because}`));
-        if (this.#worker === worker) this.#ended(exitCode, lastError);
+        if (this.#worker === worker) this.#ended("ended", { exitCode, err: lastError });
       });
     });
   }
@@ -104,10 +104,14 @@ export class SessionInstance {
   run(inputs: readonly ModelInput[]): Promise<readonly ModelOutput[]> {
     return new Promise((resolve, reject) => {
       invariant(this.isIdle, "an instance runs one batch at a time");
-      this.#pending = { resolve, reject };
       const [input, moved] = toMessage(inputs);
       const message: ToWorker = { kind: "run", input };
       this.#worker?.postMessage(message, moved);
+      this.#pending = { resolve, reject };
+      const { maxRunMs, timer } = this.#parts;
+      this.#cancelRunTimeout = timer(maxRunMs, () => {
+        this.#giveUp();
+      });
     });
   }
 
@@ -117,31 +121,53 @@ export class SessionInstance {
     await this.#worker?.terminate();
   }
 
+  #answered(message: Exclude<FromWorker, { readonly kind: "ready" | "unfit" }>): void {
+    this.#settle(({ resolve, reject }) => {
+      switch (message.kind) {
+        case "ran":
+          resolve(unpackTensors(message.packed));
+          return;
+        case "answered":
+          resolve(message.outputs);
+          return;
+        case "failed":
+          reject(new ServiceError(message.code, message.message));
+      }
+    });
+  }
+
   #settle(answer: (pending: Pending) => void): void {
+    this.#cancelRunTimeout();
     const pending = this.#pending;
     this.#pending = undefined;
     if (pending !== undefined) answer(pending);
     this.#parts.onChange();
   }
 
-  #ended(exitCode: number, err: unknown): void {
+  /** Ends JavaScript that loops. The runtime cannot be interrupted, but nobody waits for it. */
+  #giveUp(): void {
+    void this.#worker?.terminate();
+    this.#ended(`took over ${this.#parts.maxRunMs} ms (maxRunMs)`, {});
+  }
+
+  #ended(how: string, facts: Readonly<Record<string, unknown>>): void {
     const { definition, logger } = this.#parts;
+    const { model, version } = definition;
     const wasReady = this.#state === "ready";
     this.#worker = undefined;
     if (!this.#closed && wasReady) {
-      const { model, version } = definition;
-      logger.error({ model, version, exitCode, err }, "worker of a session ended");
+      logger.error({ model, version, how, ...facts }, "worker of a session is replaced");
       this.#state = "restarting";
       this.#restart(FIRST_RESTART_DELAY_MS);
     }
     this.#settle(({ reject }) => {
-      const message = `the instance of model ${definition.model}/${definition.version} that ran this request ended; it is being replaced`;
+      const message = `the instance of model ${model}/${version} that ran this request ${how}; it is being replaced`;
       reject(new ServiceError("dependencyDown", message, { retryAfterMs: 1000 }));
     });
   }
 
   #restart(nextDelayMs: number): void {
-    this.start().catch((err: unknown) => {
+    this.#startUnchanged().catch((err: unknown) => {
       if (this.#closed) return;
       const { definition, logger, timer, onChange } = this.#parts;
       const { model, version } = definition;
@@ -152,6 +178,11 @@ export class SessionInstance {
       });
       onChange();
     });
+  }
+
+  async #startUnchanged(): Promise<void> {
+    await this.#parts.checkUnchanged();
+    if (!this.#closed) await this.start();
   }
 }
 

@@ -3,13 +3,13 @@
  * a model and to run it (microsoft/onnxruntime#19611), and so may a pipeline.
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { InferenceSession } from "onnxruntime-node";
 import type { ModelInput, ModelOutput } from "../../app/model-ports.js";
 import { ServiceError } from "../../core/error.js";
 import { invariant } from "../../core/invariant.js";
 import { gathered } from "../../core/serving/stack.js";
 import { checkModelFile } from "./check-model-file.js";
 import { loadPipeline } from "./model-pipeline.js";
+import { openSession } from "./open-session.js";
 import { packTensors, unpackTensors, wholeBuffers } from "./packed-tensors.js";
 import { specsOf } from "./ort-tensor.js";
 import { runBatch } from "./run-batch.js";
@@ -31,15 +31,9 @@ try {
 }
 
 async function start(): Promise<void> {
-  const { modelFile, pipelineFile, executionProviders, intraOpThreads } = definition;
+  const { pipelineFile } = definition;
   await checkModelFile(definition);
-  const session = await InferenceSession.create(modelFile, {
-    executionProviders,
-    intraOpNumThreads: intraOpThreads,
-    interOpNumThreads: 1,
-    // Threads that wait for the next run would otherwise burn the cores of a small pod.
-    extra: { session: { intra_op: { allow_spinning: "0" } } },
-  });
+  const session = await openSession(definition);
   const specs = servedSpecs(definition, {
     inputs: specsOf(session.inputMetadata),
     outputs: specsOf(session.outputMetadata),
@@ -84,5 +78,18 @@ function failureOf(error: unknown): Pick<ServiceError, "code" | "message"> {
   if (error instanceof ServiceError) return { code: error.code, message: error.message };
   const because = error instanceof Error ? error.message : String(error);
   const { model, version } = definition;
-  return { code: "internal", message: `model ${model}/${version} failed: ${because}` };
+  return isOfInput(because)
+    ? {
+        code: "badRequest",
+        message: `model ${model}/${version} cannot take this input: ${because}`,
+      }
+    : { code: "internal", message: `model ${model}/${version} failed: ${because}` };
 }
+
+/**
+ * An operator of a model that passed its warm-up fails on the values it is given, such as an index
+ * that is out of a table, unless it had no memory or the device is at fault.
+ */
+const isOfInput = (because: string) =>
+  because.startsWith("Non-zero status code returned while running") &&
+  !/alloc|out of memory|CUDA|CUBLAS|CUDNN|device/i.test(because);

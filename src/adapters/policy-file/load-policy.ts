@@ -30,20 +30,22 @@ export type RefusedPolicy = {
   readonly mistakes: readonly string[];
 };
 
-/** What a use of the policy asks of it beyond being valid. */
-export type Demands = (policy: Policy) => readonly PolicyIssue[];
-const NO_DEMANDS: Demands = () => [];
+/** What a use of the policy asks of it beyond being valid, and what it warns of. */
+export type Use = {
+  readonly demands?: (policy: Policy) => readonly PolicyIssue[];
+  readonly warnings?: (policy: CompiledPolicy) => readonly PolicyIssue[];
+};
 
 /** Reads, validates and compiles a policy file; never throws for what the file holds. */
 export async function loadPolicy(
   file: string,
   overrideKeys: ReadonlyMap<string, Uint8Array> = new Map(),
-  demands: Demands = NO_DEMANDS,
+  use: Use = {},
 ): Promise<LoadedPolicy> {
   try {
     const read = await readLimited(file);
     return "text" in read
-      ? parsePolicy(file, read.text, overrideKeys, demands)
+      ? parsePolicy(file, read.text, overrideKeys, use)
       : refused([read.mistake]);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
@@ -75,7 +77,7 @@ export function parsePolicy(
   file: string,
   text: string,
   overrideKeys: ReadonlyMap<string, Uint8Array> = new Map(),
-  demands: Demands = NO_DEMANDS,
+  use: Use = {},
 ): LoadedPolicy {
   const document = readYaml(file, text);
   if (document.issues.length > 0) return refused(document.issues);
@@ -91,12 +93,16 @@ export function parsePolicy(
   }
   const compiled = compilePolicy(validated.policy, overrideKeys);
   if ("issues" in compiled) return refused(lines(compiled.issues));
-  const unmet = demands(validated.policy);
+  const unmet = use.demands?.(validated.policy) ?? [];
   if (unmet.length > 0) return refused(lines(unmet));
+  const warnings = [
+    ...policyWarnings(validated.policy),
+    ...(use.warnings?.(compiled.policy) ?? []),
+  ];
   return {
     kind: "loaded",
     policy: compiled.policy,
-    warnings: fewOf(lines(policyWarnings(validated.policy)), "warnings"),
+    warnings: fewOf(lines(warnings), "warnings"),
   };
 }
 

@@ -42,9 +42,12 @@ function textOf({ header, comments }: RenderedDocument, document: Document): str
   for (const comment of comments) placeComment(document, comment);
   compact(document);
   const lines = header.map((line) => `# ${line}`.trimEnd());
-  return [...lines, document.toString({ lineWidth: LINE_WIDTH, flowCollectionPadding: true })].join(
-    "\n",
-  );
+  const style = {
+    lineWidth: LINE_WIDTH,
+    flowCollectionPadding: true,
+    blockQuote: "literal",
+  } as const;
+  return [...lines, document.toString(style)].join("\n");
 }
 
 function placeComment(document: Document, { path, text }: Comment): void {

@@ -1,5 +1,6 @@
 import { Environment } from "@marcbachmann/cel-js";
 import type { Context } from "../../schema/unit.js";
+import { headerConditionsIn, type HeaderCondition } from "./header-conditions.js";
 import { headersNamedIn, mentions, refusalOf } from "./syntax.js";
 
 type Attributes = ReadonlyMap<string, string | number | boolean>;
@@ -28,6 +29,8 @@ export type CompiledExpression = {
   readonly headers: readonly string[];
   /** It reads device.mobile, device.platform or a declared attribute of the device. */
   readonly readsDevice: boolean;
+  /** What it comes down to, if that is a conjunction of conditions on headers; else null. */
+  readonly conditions: readonly HeaderCondition[] | null;
   evaluate(context: CelContext): CelVerdict;
 };
 
@@ -83,6 +86,7 @@ export function compileExpression(
       text,
       headers: headersNamedIn(program.ast),
       readsDevice: mentions(program.ast, "device"),
+      conditions: headerConditionsIn(program.ast),
       evaluate: evaluator(program),
     },
   };

@@ -59,7 +59,7 @@ function headerRefusals(name: string): readonly string[] {
 }
 
 /** The header that this very node reads by a literal name. */
-function headerNameIn(node: ASTNode): string | undefined {
+export function headerNameIn(node: ASTNode): string | undefined {
   if (node.op === "[]" || node.op === "[?]") {
     const [map, key] = node.args;
     return isHeaders(map) && key.op === "value" && typeof key.args === "string"

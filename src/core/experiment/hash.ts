@@ -65,7 +65,7 @@ export function fmix32(value: number): number {
 
 /** MurmurHash3 x86_32 over UTF-8 bytes (Appleby, SMHasher). */
 export function murmur3(text: string, seed = 0): number {
-  const bytes = utf8(text);
+  const bytes = utf8Bytes(text);
   const blockEnd = bytes.length & ~3;
   let hash = seed | 0;
   for (let at = 0; at < blockEnd; at += 4) {
@@ -90,7 +90,7 @@ function littleEndian(bytes: readonly number[], from: number, count: number): nu
 }
 
 /** UTF-8 bytes of a string; `core` has no TextEncoder. */
-function utf8(text: string): number[] {
+export function utf8Bytes(text: string): readonly number[] {
   const bytes: number[] = [];
   for (let at = 0; at < text.length; at++) {
     const point = codePointAt(text, at);

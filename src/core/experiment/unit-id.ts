@@ -46,9 +46,19 @@ export function valuesOf(source: Source, headers: HeaderView): readonly string[]
 
 /** A cookie pair that reads back as this value, whatever quotes and spaces it holds. */
 export function cookiePair(name: string, value: string): string {
-  return unquoted(value.trim()) === value ? `${name}=${value}` : `${name}="${value}"`;
+  return unquoted(trimmed(value)) === value ? `${name}=${value}` : `${name}="${value}"`;
 }
 
+/** Spaces and tabs only (RFC 6265 section 5.2), as the fallback in the proxy does. */
+function trimmed(text: string): string {
+  let from = 0;
+  let to = text.length;
+  while (from < to && isBlank(text[from])) from++;
+  while (to > from && isBlank(text[to - 1])) to--;
+  return text.slice(from, to);
+}
+
+const isBlank = (character: string | undefined) => character === " " || character === "\t";
 const unquoted = (text: string) => (/^".*"$/s.test(text) ? text.slice(1, -1) : text);
 
 /** Values of one cookie (RFC 6265 section 4.2.1), quotes removed. */
@@ -57,9 +67,8 @@ export function cookieValues(headers: HeaderView, name: string): readonly string
   for (const header of headers.values("cookie")) {
     for (const pair of header.split(";")) {
       const equals = pair.indexOf("=");
-      if (equals < 0 || pair.slice(0, equals).trim() !== name) continue;
-      const value = pair.slice(equals + 1).trim();
-      found.push(unquoted(value));
+      if (equals < 0 || trimmed(pair.slice(0, equals)) !== name) continue;
+      found.push(unquoted(trimmed(pair.slice(equals + 1))));
     }
   }
   return found;

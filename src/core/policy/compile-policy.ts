@@ -117,6 +117,12 @@ function* eachOf<T, R>(items: readonly T[], step: (item: T, at: number) => R): S
   return results;
 }
 
+/** Stands for an expression with a mistake, until all mistakes are found. */
+const NOTHING_READ = {
+  ...{ headers: [], readsDevice: false, conditions: null },
+  evaluate: () => "error",
+} as const satisfies Omit<CompiledExpression, "text">;
+
 /** A text is compiled once: in large policies many experiments have the same. */
 function expressionCompiler(environment: Environment) {
   const issues: PolicyIssue[] = [];
@@ -128,7 +134,7 @@ function expressionCompiler(environment: Environment) {
     if (known === undefined) results.set(text, result);
     if ("error" in result) {
       issues.push({ path, message: result.error });
-      return { text, headers: [], readsDevice: false, evaluate: () => "error" };
+      return { ...NOTHING_READ, text };
     }
     if (known === undefined) expressions.push(result.expression);
     return result.expression;

@@ -1,11 +1,15 @@
 import { join } from "node:path";
 import { Command, Option } from "commander";
 import { writeKubernetesYaml, writeYaml } from "../../adapters/yaml/write-yaml.js";
+import type { CompiledPolicy } from "../../core/policy/compiled-policy.js";
 import { renderEnvoy } from "../../core/render/envoy/render-envoy.js";
+import { fallbackOf } from "../../core/render/fallback/fallback-program.js";
 import { istioIssues } from "../../core/render/istio/istio-issues.js";
 import { renderIstio } from "../../core/render/istio/render-istio.js";
+import type { Policy } from "../../schema/policy.js";
+import type { PolicyIssue } from "../../schema/policy-issue.js";
 import { EXIT, ExitError } from "../exit.js";
-import { requirePolicy } from "../policy-option.js";
+import { requireLoaded } from "../policy-option.js";
 import { writeOutput } from "../write-output.js";
 import {
   envoyFlags,
@@ -47,16 +51,30 @@ export function renderCommand(): Command {
 const RENDER: Readonly<Record<Target, (file: string, flags: Flags) => Promise<string>>> = {
   envoy: async (file, flags) => {
     const options = envoyOptions(flags);
-    const { source, headersRead } = await requirePolicy(file);
-    return writeYaml(renderEnvoy(source, { ...options, headersRead }));
+    const { source, ...inputs } = await renderedPolicy(file, options);
+    return writeYaml(renderEnvoy(source, { ...options, ...inputs }));
   },
   istio: async (file, flags) => {
     const options = istioOptions(flags);
-    const demands = (policy: Parameters<typeof istioIssues>[0]) => istioIssues(policy, options);
-    const { source, headersRead } = await requirePolicy(file, new Map(), demands);
-    return writeKubernetesYaml(renderIstio(source, { ...options, headersRead }));
+    const demands = (policy: Policy) => istioIssues(policy, options);
+    const { source, ...inputs } = await renderedPolicy(file, options, demands);
+    return writeKubernetesYaml(renderIstio(source, { ...options, ...inputs }));
   },
 };
+
+/** The policy and what renderers need of its compiled form; warnings go to standard error. */
+async function renderedPolicy(
+  file: string,
+  { failureMode }: Pick<SharedFlags, "failureMode">,
+  demands: (policy: Policy) => readonly PolicyIssue[] = () => [],
+) {
+  const warnings = (policy: CompiledPolicy) =>
+    failureMode === "open" ? fallbackOf(policy).warnings : [];
+  const loaded = await requireLoaded(file, new Map(), { demands, warnings });
+  for (const warning of loaded.warnings) process.stderr.write(`warning: ${warning}\n`);
+  const { source, headersRead } = loaded.policy;
+  return { source, headersRead, fallback: fallbackOf(loaded.policy).program };
+}
 
 /** A flag without effect would be a setting that somebody believes in. */
 function refuseFlagsOf(

@@ -1,7 +1,9 @@
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import type { LogLevel } from "../../adapters/system/logger.js";
 import { MODEL_CONTROLS } from "../../app/model-repository.js";
 import type { ModelControl } from "../../app/model-repository.js";
+import { EXECUTION_PROVIDERS } from "../../schema/model-manifest.js";
+import type { ExecutionProvider } from "../../schema/model-manifest.js";
 import {
   addressOption,
   logDirectoryOption,
@@ -21,6 +23,7 @@ type Options = {
   readonly drainMs: number;
   readonly modelControl: ModelControl;
   readonly modelKey: readonly string[];
+  readonly executionProviders: readonly ExecutionProvider[];
   readonly maxBodyBytes: number;
   readonly maxJsonBytes: number;
   readonly maxHeldBytes: number;
@@ -40,7 +43,23 @@ const MODELS = [
   )
     .default([])
     .env("WEIR_MODEL_KEY"),
+  new Option(
+    "--execution-providers <list>",
+    "of models whose model.yaml names none, such as cuda,cpu",
+  )
+    .default(["cpu"])
+    .env("WEIR_EXECUTION_PROVIDERS")
+    .argParser(executionProviders),
 ];
+
+function executionProviders(text: string): readonly ExecutionProvider[] {
+  return text.split(",").map((name) => {
+    const found = EXECUTION_PROVIDERS.find((each) => each === name.trim());
+    if (found !== undefined) return found;
+    const known = EXECUTION_PROVIDERS.join(", ");
+    throw new InvalidArgumentError(`${JSON.stringify(name)} is not one of ${known}.`);
+  });
+}
 
 const LIMITS = [
   wholeNumberOption(

@@ -1,9 +1,11 @@
 import type { handleBidiStreamingCall, handleUnaryCall, ServerDuplexStream } from "@grpc/grpc-js";
 import { once, setMaxListeners } from "node:events";
 import type { EventEmitter } from "node:events";
+import type { CallerSignal } from "../../app/call-facts.js";
 import type { Infer } from "../../app/infer.js";
 import type { Clock } from "../../app/ports.js";
 import { ServiceError } from "../../core/error.js";
+import { Caller } from "../caller.js";
 import { contextOf, withLoad } from "./call-metadata.js";
 import type { CallContext } from "./call-metadata.js";
 import { decodeInferRequest, toInferRequest } from "./infer-request.js";
@@ -25,7 +27,11 @@ export function modelInfer(parts: InferMethodParts): handleUnaryCall<Buffer, Buf
   return unaryBytes(parts, (bytes, call) => {
     const context = contextOf(call, parts.clock);
     const request = decodeInferRequest(bytes);
-    return answerRequest(parts, request, context, cancelSignal(call), encodeInferResponse);
+    const caller = new Caller();
+    call.once("cancelled", () => {
+      caller.leave();
+    });
+    return answerRequest(parts, request, context, caller, encodeInferResponse);
   });
 }
 
@@ -34,7 +40,7 @@ function answerRequest(
   { infer, clock }: InferMethodParts,
   request: WireRequest,
   { facts, deadlineAtMs }: CallContext,
-  signal: AbortSignal,
+  signal: CallerSignal,
   encode: (response: InferResponse) => Buffer,
 ): Promise<Buffer> {
   const receivedAtMs = clock.monotonicMs();

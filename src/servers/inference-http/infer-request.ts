@@ -10,9 +10,9 @@ import { flag, requestOptions } from "../../core/serving/request-parameters.js";
 import { elementBytes, elementCount } from "../../core/serving/tensor.js";
 import type { Tensor } from "../../core/serving/tensor.js";
 import { parseDocument } from "./json-document.js";
-import type { JsonDocument } from "./json-document.js";
 import type { JsonObject } from "./json-fields.js";
 import { bad, count, listOf, nameOf, objectOf, parametersOf } from "./json-fields.js";
+import { quickDocument, quickElements } from "./json-quick.js";
 import { isJson } from "./media-type.js";
 import { tensorFromJson } from "./tensor-json.js";
 
@@ -95,13 +95,16 @@ function parseJsonBody(
     const message = `${jsonBytes} bytes of JSON are over the limit of ${maxJsonBytes} (--max-json-bytes): send tensors as binary data`;
     throw new ServiceError("tooLarge", message);
   }
-  const json = parseDocument(bytes.subarray(0, jsonBytes));
-  const document = objectOf(json.value, "the body");
+  const json = bytes.subarray(0, jsonBytes);
+  const quick = quickDocument(json);
+  let exact = quick === undefined ? parseDocument(json) : undefined;
+  const document = objectOf(quick ?? exact?.value, "the body");
   const { id, inputs: entries } = document;
   if (id !== undefined && typeof id !== "string") throw bad("id must be a string");
   const options = requestOptions(parametersOf(document["parameters"], "parameters"));
   const outputs = parseOutputs(document["outputs"], options.binaryOutputs);
-  const tensors = parseInputs(spec, entries, json.data, bytes.subarray(jsonBytes));
+  const dataText = (index: number) => (exact ??= parseDocument(json)).data.get(index);
+  const tensors = parseInputs(spec, entries, dataText, bytes.subarray(jsonBytes));
   const { timeoutMs, priority, tenant } = options;
   const input = { kind: "tensors", tensors } as const;
   const request = { input, outputs: outputs.wanted, timeoutMs, priority, tenant };
@@ -111,7 +114,7 @@ function parseJsonBody(
 function parseInputs(
   spec: ModelSpec,
   inputs: unknown,
-  data: JsonDocument["data"],
+  dataText: (index: number) => Buffer | undefined,
   binary: Buffer,
 ): ReadonlyMap<string, Tensor> {
   const tensors = new Map<string, Tensor>();
@@ -122,7 +125,7 @@ function parseInputs(
     if (tensors.has(name)) throw bad(`input ${JSON.stringify(name)} is there twice`);
     const head = headOf(name, input);
     checkInput(spec, head);
-    const { tensor, used } = parseInput(head, input, data.get(index), rest);
+    const { tensor, used } = parseInput(head, input, () => dataText(index), rest);
     tensors.set(name, tensor);
     rest = rest.subarray(used);
   }
@@ -136,14 +139,18 @@ function headOf(name: string, { shape: axes, datatype }: JsonObject): InputHead 
   return inputHead(name, datatype, shape);
 }
 
-function parseInput(head: InputHead, input: JsonObject, data: Buffer | undefined, binary: Buffer) {
+function parseInput(
+  head: InputHead,
+  input: JsonObject,
+  dataText: () => Buffer | undefined,
+  binary: Buffer,
+) {
   const quoted = JSON.stringify(head.name);
   const parameters = parametersOf(input["parameters"], `parameters of input ${quoted}`);
   refuseSharedMemory(`input ${quoted}`, parameters);
   const size = parameters.get("binary_data_size");
   if (size === undefined) {
-    if (data === undefined) throw bad(`input ${quoted}: data must be an array`);
-    return { tensor: tensorFromJson(head, data), used: 0 };
+    return { tensor: jsonTensor(head, input["data"], dataText), used: 0 };
   }
   if (input["data"] !== undefined) throw bad(`input ${quoted} has both data and binary_data_size`);
   const used = count(size, `binary_data_size of input ${quoted}`);
@@ -152,6 +159,16 @@ function parseInput(head: InputHead, input: JsonObject, data: Buffer | undefined
   }
   const { datatype, shape } = head;
   return { tensor: tensorFromBytes(quoted, datatype, shape, binary.subarray(0, used)), used };
+}
+
+/** @param parsed  what the quick parser made of `data`; null where there is only its text */
+function jsonTensor(head: InputHead, parsed: unknown, dataText: () => Buffer | undefined): Tensor {
+  const { datatype, shape, name } = head;
+  const elements = Array.isArray(parsed) ? quickElements(head, parsed) : undefined;
+  if (elements !== undefined) return { datatype, shape, data: elements };
+  const text = dataText();
+  if (text === undefined) throw bad(`input ${JSON.stringify(name)}: data must be an array`);
+  return tensorFromJson(head, text);
 }
 
 function parseOutputs(outputs: unknown, allBinary: boolean) {

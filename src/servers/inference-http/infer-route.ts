@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { meshFactsOf } from "../../app/call-facts.js";
 import type { Infer } from "../../app/infer.js";
+import { Caller } from "../caller.js";
 import { parseInferBody } from "./infer-request.js";
 import type { ReplyForm } from "./infer-request.js";
 import { writeInferReply } from "./infer-reply.js";
@@ -22,7 +23,7 @@ export function inferRoute(app: FastifyInstance, options: Options): void {
       ...paramsOf(request),
       ...meshFactsOf((name) => headerOf(request, name)),
       receivedAtMs: options.arrivedAtMs(request),
-      signal: closedSignal(reply),
+      signal: callerOf(reply),
       read: (spec) => {
         const parsed = parseInferBody(spec, {
           bytes: (request.body as Buffer | undefined) ?? Buffer.alloc(0),
@@ -45,11 +46,11 @@ function headerOf(request: FastifyRequest, name: string): string | undefined {
   return Array.isArray(value) ? value.join(", ") : value;
 }
 
-/** Aborts when the client closes the connection before it has its answer. */
-function closedSignal(reply: FastifyReply): AbortSignal {
-  const closed = new AbortController();
+/** Leaves when the client closes the connection before it has its answer. */
+function callerOf(reply: FastifyReply): Caller {
+  const caller = new Caller();
   reply.raw.once("close", () => {
-    if (!reply.raw.writableFinished) closed.abort();
+    if (!reply.raw.writableFinished) caller.leave();
   });
-  return closed.signal;
+  return caller;
 }

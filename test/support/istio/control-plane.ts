@@ -11,6 +11,8 @@ export type ControlPlane = {
   /** Where agents ask for certificates and configuration. */
   readonly port: number;
   readonly rootCertificate: string;
+  /** Creates or replaces an object of the cluster. */
+  readonly put: (object: KubeObject) => void;
   readonly mint: (namespace: string, serviceAccount: string) => string;
   /** Samples of istiod's own metrics whose name begins so. */
   readonly metrics: (prefix: string) => Promise<readonly string[]>;
@@ -76,6 +78,7 @@ export async function startControlPlane(
     });
     return {
       ...{ port: secureGrpc, rootCertificate, mint: issuer.mint, output: child.output, stop },
+      put: stub.put,
       metrics: async (prefix) => {
         const response = await fetch(`http://${on(monitoring)}/metrics`);
         return (await response.text()).split("\n").filter((line) => line.startsWith(prefix));

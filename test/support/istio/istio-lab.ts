@@ -4,9 +4,11 @@ import { join } from "node:path";
 import { stringify } from "yaml";
 import { envoyBinary } from "../../../src/adapters/toolchain/envoy-binary.js";
 import { startEchoUpstream, type EchoUpstream } from "../echo-upstream.js";
-import { runWeir, startWeir, type WeirProcess } from "../weir-process.js";
+import { startLoggingPod, type LoggingPod } from "../logging-pod.js";
+import { runWeir, type WeirProcess } from "../weir-process.js";
 import { freePorts } from "./child.js";
 import { startControlPlane, type ControlPlane } from "./control-plane.js";
+import { startExtprocPods } from "./extproc-pods.js";
 import { istioTools } from "./istio-tools.js";
 import { startProxy, type Proxy } from "./proxy.js";
 import {
@@ -19,17 +21,25 @@ import {
   type Workload,
 } from "./workload.js";
 
-const POD_NAMES = ["v1", "v3", "next"] as const;
-export type PodName = (typeof POD_NAMES)[number];
+/** `spare` is a second pod of version v3, of the Service magika only; `rpc` speaks gRPC. */
+const PODS = { v1: "v1", v3: "v3", spare: "v3", next: "v3", rpc: "v1" } as const;
+export type PodName = keyof typeof PODS;
+const protocolOf = (pod: PodName): "grpc" | "http" => (pod === "rpc" ? "grpc" : "http");
 
 export type IstioLab = {
   /** Programs of the inference pods; what reaches them passed a sidecar. */
-  readonly pods: Readonly<Record<PodName, EchoUpstream>>;
+  readonly pods: Readonly<Record<PodName, LoggingPod>>;
   /** A server outside the mesh, without a sidecar. */
   readonly outside: EchoUpstream;
-  readonly extproc: WeirProcess;
+  /** The processes that were started last, one per replica. */
+  readonly extprocs: readonly WeirProcess[];
+  /** Ends a replica as Kubernetes ends a pod, and starts it again at its address. */
+  readonly replace: (replica: number) => Promise<void>;
+  readonly policyFile: string;
+  /** Assignments of extproc, predictions of pods. */
+  readonly logDirectory: string;
   readonly controlPlane: ControlPlane;
-  readonly proxies: Readonly<Record<keyof Workloads, Proxy>>;
+  readonly proxies: Readonly<Record<keyof Workloads | "weir-extproc-0", Proxy>>;
   /** Where clients outside the mesh connect. */
   readonly gatewayPort: number;
   /** Where a pod of the mesh reaches models, and extproc: its own sidecar. */
@@ -42,7 +52,14 @@ export type IstioLab = {
   readonly sidecarOf: (pod: PodName) => { readonly host: string; readonly port: number };
   /** Gives another policy to extproc, and renders it for the mesh; both follow by themselves. */
   readonly apply: (policy: unknown) => Promise<void>;
+  /** Ends proxies, then extproc and pods, which write what they have not written yet. */
+  readonly stopTraffic: () => Promise<void>;
   readonly close: () => Promise<void>;
+};
+
+export type LabOptions = {
+  readonly replicas?: number;
+  readonly extprocFlags?: readonly string[];
 };
 
 const MODELS_PORT = 8080;
@@ -52,24 +69,30 @@ const CLIENTS = "clients";
 
 /**
  * A mesh on loopback: istiod, a gateway, sidecars with strict mTLS, `weir extproc` and inference
- * pods, configured by what `weir render --target istio` writes for the policy. Each pod is a Service,
- * magika-NAME.models; v1 and v3 are also one Service, magika.models.
+ * pods, configured by what `weir render --target istio` writes for the policy. Each pod but `spare`
+ * is a Service, magika-NAME.models; v1, v3 and spare are also one Service, magika.models.
  */
 export async function openIstioLab(
   policyFor: (outside: { readonly host: string; readonly port: number }) => unknown,
+  { replicas = 1, extprocFlags = ["--drain-ms", "0"] }: LabOptions = {},
 ): Promise<IstioLab> {
   const tools = await istioTools();
   const envoy = await envoyBinary({ version: "1.40.0", onProgress: console.log });
   const folder = await mkdtemp(join(tmpdir(), "weir-istio-"));
   const config = join(folder, "config");
-  await mkdir(config);
+  const logDirectory = join(folder, "log");
+  for (const each of [config, logDirectory]) await mkdir(each);
   const policyFile = join(folder, "policy.yaml");
-  const closers: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })];
-  const close = async () => {
+  const closers: (() => Promise<unknown>)[] = [];
+  const stopTraffic = async () => {
     for (const closer of closers.splice(0).reverse()) await closer();
   };
+  const close = async () => {
+    await stopTraffic();
+    await rm(folder, { recursive: true, force: true });
+  };
   try {
-    const pods = await startPods();
+    const pods = await startPods(logDirectory);
     closers.push(() => Promise.all(Object.values(pods).map((pod) => pod.close())));
     const outside = await startEchoUpstream({ name: "outside" });
     closers.push(() => outside.close());
@@ -79,27 +102,40 @@ export async function openIstioLab(
       await render(policyFile, config);
     };
     await apply(policyFor({ host: "127.0.0.1", port: outside.port }));
-    const extproc = await startWeir("extproc", ["-p", policyFile, "--drain-ms", "0"]);
-    closers.push(() => extproc.stop());
+    const log = ["--log-dir", logDirectory, "--log-level", "warn"];
+    const extprocs = await startExtprocPods(replicas, ["-p", policyFile, ...log, ...extprocFlags]);
+    closers.push(() => extprocs.stop());
     const [gatewayPort = 0] = await freePorts(1);
-    const workloads = workloadsOf(pods, Number(extproc.address("grpc").split(":")[1]));
-    await writeFile(join(config, "cluster.yaml"), clusterResources(workloads, gatewayPort));
+    const workloads = workloadsOf(pods);
+    const replicaPods = extprocs.processes.map((_, at) => extprocPod(at, extprocs.port(at)));
+    const everyPod: readonly Workload[] = [...Object.values(workloads), ...replicaPods];
+    const extprocService = serviceOf(replicaPods);
+    await writeFile(
+      join(config, "cluster.yaml"),
+      clusterResources(workloads, replicaPods, gatewayPort),
+    );
     const controlPlane = await startControlPlane(tools, join(folder, "istiod"), {
       files: config,
-      objects: clusterObjects(workloads),
+      objects: clusterObjects(everyPod, [extprocService, ...modelServices(workloads)]),
     });
     closers.push(() => controlPlane.stop());
-    const started = Object.entries(workloads).map(async ([name, workload]) => {
-      const proxy = await startProxy({ tools, envoy }, controlPlane, join(folder, name), workload);
+    const started = everyPod.map(async (workload) => {
+      const at = join(folder, workload.name);
+      const proxy = await startProxy({ tools, envoy }, controlPlane, at, workload);
       closers.push(() => proxy.stop());
-      return [name, proxy] as const;
+      return proxy;
     });
     const settled = await Promise.allSettled(started);
     const failed = settled.find((result) => result.status === "rejected");
     if (failed !== undefined) throw failed.reason;
-    const proxies = Object.fromEntries(await Promise.all(started)) as IstioLab["proxies"];
+    const running = await Promise.all(started);
+    const names = [...Object.keys(workloads), ...replicaPods.map(({ name }) => name)];
+    const proxies = Object.fromEntries(names.map((name, at) => [name, running[at]]));
     return {
-      ...{ pods, outside, extproc, controlPlane, proxies, gatewayPort, apply, close },
+      ...{ pods, outside, extprocs: extprocs.processes, controlPlane, gatewayPort },
+      ...{ policyFile, logDirectory, apply, stopTraffic, close },
+      proxies: proxies as IstioLab["proxies"],
+      replace: (replica) => extprocs.replace(replica, controlPlane, extprocService),
       outboundOf: (who) => ({
         ...{ host: workloads[who].address, models: MODELS_PORT, extproc: EXTPROC_PORT },
       }),
@@ -111,34 +147,28 @@ export async function openIstioLab(
   }
 }
 
-async function startPods(): Promise<Readonly<Record<PodName, EchoUpstream>>> {
-  const started = POD_NAMES.map(async (name) => [name, await startEchoUpstream({ name })] as const);
-  return Object.fromEntries(await Promise.all(started)) as Record<PodName, EchoUpstream>;
+async function startPods(logDirectory: string): Promise<IstioLab["pods"]> {
+  const started = Object.entries(PODS).map(async ([name, version]) => {
+    const http2 = protocolOf(name as PodName) === "grpc";
+    const pod = await startLoggingPod(name, { model: "magika", version, http2 }, logDirectory);
+    return [name, pod] as const;
+  });
+  return Object.fromEntries(await Promise.all(started)) as IstioLab["pods"];
 }
 
-type Workloads = Readonly<
-  Record<PodName | "gateway" | "extproc" | "client" | "stranger", Workload>
->;
+type Workloads = Readonly<Record<PodName | "gateway" | "client" | "stranger", Workload>>;
 
-function workloadsOf(
-  pods: Readonly<Record<PodName, EchoUpstream>>,
-  extprocPort: number,
-): Workloads {
-  const pod = (name: PodName, address: string, version: string): Workload => ({
+function workloadsOf(pods: IstioLab["pods"]): Workloads {
+  const pod = (name: PodName, address: string): Workload => ({
     ...{ name: `magika-${name}`, namespace: "models", serviceAccount: "magika", role: "sidecar" },
-    ...{ address, port: pods[name].port, protocol: "http" },
-    labels: { app: "magika", version, pod: name },
+    ...{ address, port: pods[name].port, protocol: protocolOf(name) },
+    labels: { app: "magika", version: PODS[name], pod: name },
   });
   return {
     gateway: {
       ...{ name: "istio-ingress", namespace: "istio-ingress", serviceAccount: "istio-ingress" },
       ...{ role: "router", address: "127.0.71.1" },
       labels: { istio: "ingress", app: "istio-ingress" },
-    },
-    extproc: {
-      ...{ name: "weir-extproc", namespace: SYSTEM, serviceAccount: "weir-extproc" },
-      ...{ role: "sidecar", address: "127.0.71.2", port: extprocPort, protocol: "grpc" },
-      labels: { app: "weir-extproc" },
     },
     client: {
       ...{ name: "client", namespace: CLIENTS, serviceAccount: "client", role: "sidecar" },
@@ -148,38 +178,60 @@ function workloadsOf(
       ...{ name: "stranger", namespace: "apps", serviceAccount: "stranger", role: "sidecar" },
       ...{ address: "127.0.71.3", labels: { app: "stranger" } },
     },
-    v1: pod("v1", "127.0.71.4", "v1"),
-    v3: pod("v3", "127.0.71.5", "v3"),
-    next: pod("next", "127.0.71.6", "v3"),
+    v1: pod("v1", "127.0.71.4"),
+    v3: pod("v3", "127.0.71.5"),
+    spare: pod("spare", "127.0.71.8"),
+    next: pod("next", "127.0.71.6"),
+    rpc: pod("rpc", "127.0.71.9"),
   };
 }
 
-function clusterObjects(workloads: Workloads) {
-  const models = (name: string, clusterIp: string, pods: readonly PodName[]): Service => ({
-    ...{ name, namespace: "models", port: MODELS_PORT, protocol: "http", clusterIp },
-    workloads: pods.map((pod) => workloads[pod]),
-  });
-  const services: readonly Service[] = [
+function extprocPod(replica: number, port: number): Workload {
+  const name = `weir-extproc-${replica}` as const;
+  return {
+    ...{ name, namespace: SYSTEM, serviceAccount: "weir-extproc" },
+    ...{ role: "sidecar", address: `127.0.72.${replica + 1}`, port, protocol: "grpc" },
+    labels: { app: "weir-extproc", pod: name },
+  };
+}
+
+function serviceOf(replicas: readonly Workload[]): Service {
+  return {
+    ...{ name: "weir-extproc", namespace: SYSTEM, port: EXTPROC_PORT, protocol: "grpc" },
+    ...{ clusterIp: "10.96.0.5", workloads: replicas },
+  };
+}
+
+function modelServices(workloads: Workloads): readonly Service[] {
+  const models = (name: string, clusterIp: string, pods: readonly [PodName, ...PodName[]]) =>
+    ({
+      ...{ name, namespace: "models", port: MODELS_PORT, protocol: protocolOf(pods[0]), clusterIp },
+      workloads: pods.map((pod) => workloads[pod]),
+    }) as const;
+  return [
     models("magika-v1", "10.96.0.1", ["v1"]),
     models("magika-v3", "10.96.0.2", ["v3"]),
     models("magika-next", "10.96.0.3", ["next"]),
-    models("magika", "10.96.0.4", ["v1", "v3"]),
-    {
-      ...{ name: "weir-extproc", namespace: SYSTEM, port: EXTPROC_PORT, protocol: "grpc" },
-      ...{ clusterIp: "10.96.0.5", workloads: [workloads.extproc] },
-    },
+    models("magika-rpc", "10.96.0.6", ["rpc"]),
+    models("magika", "10.96.0.4", ["v1", "v3", "spare"]),
   ];
-  const all: readonly Workload[] = Object.values(workloads);
-  const namespaces = new Set(["istio-system", ...all.map(({ namespace }) => namespace)]);
+}
+
+function clusterObjects(pods: readonly Workload[], services: readonly Service[]) {
+  const namespaces = new Set(["istio-system", ...pods.map(({ namespace }) => namespace)]);
   return [
     ...[...namespaces].map(namespaceObject),
-    ...all.map(podObject),
+    ...pods.map(podObject),
     ...services.flatMap(serviceObjects),
   ];
 }
 
 /** What the cluster has besides what Weir renders. */
-function clusterResources(workloads: Workloads, gatewayPort: number): string {
+function clusterResources(
+  { v1, v3, spare, next, rpc, client, stranger }: Workloads,
+  extprocs: readonly Workload[],
+  gatewayPort: number,
+): string {
   const gateway = {
     apiVersion: "networking.istio.io/v1",
     kind: "Gateway",
@@ -195,11 +247,10 @@ function clusterResources(workloads: Workloads, gatewayPort: number): string {
       ],
     },
   };
-  const { extproc, v1, v3, next, client, stranger } = workloads;
   const ports = { http: MODELS_PORT, grpc: EXTPROC_PORT };
   return [
     gateway,
-    ...[extproc, v1, v3, next].map(servingSidecar),
+    ...[...extprocs, v1, v3, spare, next, rpc].map(servingSidecar),
     ...[client, stranger].map((workload) => callingSidecar(workload, ports)),
   ]
     .map((resource) => stringify(resource))

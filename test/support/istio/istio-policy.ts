@@ -3,7 +3,10 @@ import type { PolicyInput } from "../policy-builder.js";
 /** What pods of the mesh call. */
 export const MESH_HOST = "magika.models.svc.cluster.local";
 
-/** `magika` has a Service for each version, `ranker` subsets of one; `bought` is outside the mesh. */
+/**
+ * `magika` has a Service for each version, `ranker` subsets of one; `bought` is outside the mesh,
+ * `rpc` is called by gRPC.
+ */
 export function istioPolicy(outside: {
   readonly host: string;
   readonly port: number;
@@ -39,6 +42,12 @@ export function istioPolicy(outside: {
           { name: "v1", address: service("magika") },
           { name: "v3", address: service("magika") },
         ],
+        default: "v1",
+      },
+      {
+        name: "rpc",
+        match: { hosts: ["*", MESH_HOST], pathPrefix: "/inference.GRPCInferenceService" },
+        versions: [{ name: "v1", address: service("magika-rpc") }],
         default: "v1",
       },
       {

@@ -18,6 +18,8 @@ export type KubeStub = {
   readonly url: string;
   /** Undefined until somebody has written it. */
   readonly get: (kind: string, namespace: string, name: string) => KubeObject | undefined;
+  /** Creates or replaces it; whoever watches is told. */
+  readonly put: (object: KubeObject) => void;
   readonly close: () => Promise<void>;
 };
 
@@ -149,6 +151,7 @@ export async function startKubeStub(objects: readonly KubeObject[]): Promise<Kub
         ({ kind: its, metadata }) =>
           its === kind && metadata.namespace === namespace && metadata.name === name,
       ),
+    put,
     close: () =>
       new Promise((resolve) => {
         server.close(() => {

@@ -60,7 +60,16 @@ export function serviceObjects(service: Service): readonly KubeObject[] {
       selector: { any: name },
     },
   };
-  const slices = workloads.map((workload): KubeObject => ({
+  return [object, ...workloads.map((workload) => endpointSlice(service, workload))];
+}
+
+/** One pod of a Service; a pod that is being deleted is not ready, and terminating. */
+export function endpointSlice(
+  { name, namespace, protocol }: Omit<Service, "workloads">,
+  workload: Workload,
+  state: "ready" | "terminating" = "ready",
+): KubeObject {
+  return {
     apiVersion: "discovery.k8s.io/v1",
     kind: "EndpointSlice",
     metadata: {
@@ -73,12 +82,11 @@ export function serviceObjects(service: Service): readonly KubeObject[] {
     endpoints: [
       {
         addresses: [workload.address],
-        conditions: { ready: true },
+        conditions: { ready: state === "ready", serving: true, terminating: state !== "ready" },
         targetRef: { kind: "Pod", name: workload.name, namespace },
       },
     ],
-  }));
-  return [object, ...slices];
+  };
 }
 
 /** Without iptables a sidecar listens only where it is told to. */

@@ -35,7 +35,7 @@ test.each([
 });
 
 test("a part that fails takes the others back, and its error is the answer", async () => {
-  const signals: (AbortSignal | undefined)[] = [];
+  const signals: ({ readonly aborted: boolean } | undefined)[] = [];
   const submit = submitInParts(({ signal, items }) => {
     signals.push(signal);
     if (items === 1) return Promise.reject(new ServiceError("overloaded", "full"));

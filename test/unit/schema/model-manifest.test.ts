@@ -15,8 +15,9 @@ test("two lines are a whole manifest: everything else has a default", () => {
       coalesce: false,
       maxQueued: 512,
       instances: 1,
+      maxRunMs: 60_000,
     },
-    ...{ executionProviders: ["cpu"], warmUp: { runs: 2, shapes: {} }, labels: [] },
+    ...{ warmUp: { runs: 2, shapes: {} }, labels: [] },
   });
 });
 

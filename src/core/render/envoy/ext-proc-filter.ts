@@ -119,10 +119,7 @@ function grpcService(target: { readonly [key: string]: Tree }): Tree {
 function failureMode(mode: EnvoyOptions["failureMode"]): { readonly [key: string]: Tree } {
   return mode === "open"
     ? {
-        failure_mode_allow: why(
-          "Without extproc requests still reach the default version of their model.",
-          true,
-        ),
+        failure_mode_allow: why("Without extproc requests still reach their model.", true),
       }
     : {
         failure_mode_allow: false,

@@ -3,6 +3,7 @@ import { why, type Tree } from "../rendered-document.js";
 import { accessLog } from "./access-log.js";
 import { coarseLimit, responseHeaders, withoutForgedHeaders } from "./edge-filters.js";
 import { extProcFilter } from "./ext-proc-filter.js";
+import { fallbackFilters } from "./fallback-filter.js";
 import { EXTPROC_CLUSTER } from "./names.js";
 import type { EnvoyOptions } from "./options.js";
 import { socketAddress, typed } from "./protobuf.js";
@@ -74,6 +75,7 @@ function httpFilters(policy: Policy, options: EnvoyOptions): readonly Tree[] {
       "Before any filter with per-route settings: those would be taken from the route before the decision.",
       extProcFilter(policy, options, { cluster_name: EXTPROC_CLUSTER }),
     ),
+    ...fallbackFilters(options),
     responseHeaders(),
     ...(options.maxRequestsPerSecond === null ? [] : [coarseLimit(options.maxRequestsPerSecond)]),
     {

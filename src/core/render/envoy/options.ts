@@ -15,8 +15,10 @@ export type EnvoyOptions = {
   readonly headersRead: readonly string[];
   /** File that gets one JSON line per request; absent: standard output. */
   readonly accessLogFile?: string;
-  /** What happens to requests when extproc fails: default version, or 503. */
+  /** What happens to requests when extproc fails: they go on, or get 503. */
   readonly failureMode: "open" | "closed";
+  /** Lua that decides instead of extproc when that fails (render/fallback); absent: default versions. */
+  readonly fallback?: string | undefined;
   /** How long a request may wait for its decision. */
   readonly messageTimeoutMs: number;
   /** End side streams without a reset: for Envoy 1.39.3 and newer, older ones crash with it. */

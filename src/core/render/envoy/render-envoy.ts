@@ -2,6 +2,7 @@ import type { Policy } from "../../../schema/policy.js";
 import { renderedDocument, why, type RenderedDocument, type Tree } from "../rendered-document.js";
 import { clusters } from "./clusters.js";
 import { listener } from "./listener.js";
+import { whileAway } from "./fallback-filter.js";
 import type { EnvoyOptions } from "./options.js";
 import { socketAddress, typed } from "./protobuf.js";
 
@@ -60,11 +61,10 @@ function header(policy: Policy, options: EnvoyOptions): readonly string[] {
     )
     .join(", ");
   const { host, port } = options.listener;
-  const down = options.failureMode === "open" ? "the default versions serve" : "requests get 503";
   return [
     `Envoy 1.36 or newer for policy ${policy.metadata.name}: change the policy and render again, not this file.`,
     `Shows: ${models.join(", ")}; experiments: ${policy.experiments.length}, shadows: ${policy.shadows.length}, limits: ${policy.limits.length}.`,
-    `Needs: weir extproc at ${extproc} with the same policy; while it is away, ${down}.`,
+    `Needs: weir extproc at ${extproc} with the same policy; while it is away, ${whileAway(options)}.`,
     `Run:   envoy -c FILE`,
     `Try:   curl -i http://${host}:${port}${policy.models[0]?.match.pathPrefix ?? "/"}`,
   ];

@@ -8,6 +8,7 @@ import {
   withoutForgedHeaders,
 } from "../envoy/edge-filters.js";
 import { extProcFilter, extProcOn } from "../envoy/ext-proc-filter.js";
+import { fallbackFilters, fallbackOn } from "../envoy/fallback-filter.js";
 import { shadowCluster } from "../envoy/names.js";
 import { typed } from "../envoy/protobuf.js";
 import { mirror } from "../envoy/routes.js";
@@ -19,6 +20,7 @@ import { routeNames } from "./virtual-services.js";
 
 /** Names of our own: other filters of these types on the proxy keep their settings per route. */
 const EXT_PROC = "weir.ext_proc";
+const FALLBACK = "weir.fallback";
 const COARSE_LIMIT = "weir.local_ratelimit";
 const RESPONSE_HEADERS = "weir.response_headers";
 
@@ -152,6 +154,9 @@ function httpFilters(policy: Policy, options: IstioOptions): readonly Tree[] {
       disabled: true,
       typed_config: extProcFilter(policy, options, target).typed_config,
     }),
+    ...fallbackFilters(options, "chosen").map((filter) => ({
+      ...{ ...filter, name: FALLBACK, disabled: true },
+    })),
     { ...responseHeaders(), name: RESPONSE_HEADERS },
     ...(options.maxRequestsPerSecond === null
       ? []
@@ -195,6 +200,7 @@ function routes(
       value: {
         typed_per_filter_config: {
           [EXT_PROC]: extProcOn(),
+          [FALLBACK]: fallbackFilters(options).length === 0 ? undefined : fallbackOn(),
           [COARSE_LIMIT]:
             options.maxRequestsPerSecond === null
               ? undefined

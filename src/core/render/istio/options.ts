@@ -5,7 +5,12 @@ export type NamespacedName = { readonly namespace: string; readonly name: string
 
 export type IstioOptions = Pick<
   EnvoyOptions,
-  "headersRead" | "failureMode" | "messageTimeoutMs" | "maxRequestsPerSecond" | "accessLogFile"
+  | "headersRead"
+  | "failureMode"
+  | "fallback"
+  | "messageTimeoutMs"
+  | "maxRequestsPerSecond"
+  | "accessLogFile"
 > & {
   /** The Kubernetes Service of weir extproc, by its full name. */
   readonly extproc: HostPort;

@@ -1,5 +1,6 @@
 import type { Policy } from "../../../schema/policy.js";
 import type { RenderedDocument } from "../rendered-document.js";
+import { whileAway } from "../envoy/fallback-filter.js";
 import { authorizationPolicies } from "./authorization-policies.js";
 import { destinationRules } from "./destination-rules.js";
 import { envoyFilters } from "./envoy-filters.js";
@@ -32,13 +33,12 @@ function header(policy: Policy, options: IstioOptions): readonly string[] {
   const models = policy.models.map(
     ({ name, versions }) => `${name} (${versions.map((version) => version.name).join(", ")})`,
   );
-  const down = options.failureMode === "open" ? "the default versions serve" : "requests get 503";
   const { host, port } = options.extproc;
   const { gateway } = options;
   return [
     `Istio 1.28 to 1.31 for policy ${policy.metadata.name}: change the policy and render again, not this file.`,
     `Shows: ${models.join(", ")}; experiments: ${policy.experiments.length}, shadows: ${policy.shadows.length}, limits: ${policy.limits.length}.`,
-    `Needs: the Gateway ${gateway.namespace}/${gateway.name}, and weir extproc at ${host}:${port} with the same policy; while it is away, ${down}.`,
+    `Needs: the Gateway ${gateway.namespace}/${gateway.name}, and weir extproc at ${host}:${port} with the same policy; while it is away, ${whileAway(options)}.`,
     `Run:   kubectl apply -f FILE`,
   ];
 }

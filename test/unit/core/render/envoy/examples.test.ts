@@ -14,9 +14,9 @@ const files = readdirSync(join(EXAMPLES, "policies"));
 test.each(files)(
   "envoy/%s is what its policy renders to (npm run render:examples)",
   async (file) => {
-    const { policy, headersRead } = readPolicy(join(EXAMPLES, "policies", file));
+    const { policy, headersRead, fallback } = readPolicy(join(EXAMPLES, "policies", file));
     const failureMode = FAIL_CLOSED.includes(file) ? "closed" : "open";
-    const options = { ...ENVOY_DEFAULTS, headersRead, failureMode } as const;
+    const options = { ...ENVOY_DEFAULTS, headersRead, fallback, failureMode } as const;
     await expect(writeYaml(renderEnvoy(policy, options))).toMatchFileSnapshot(join(EXAMPLES, file));
   },
 );

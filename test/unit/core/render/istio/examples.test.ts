@@ -15,9 +15,9 @@ const CLIENT_NAMESPACES: Readonly<Record<string, readonly string[]>> = {
 test.each(readdirSync(join(EXAMPLES, "policies")))(
   "istio/%s is what its policy renders to (npm run render:examples)",
   async (file) => {
-    const { policy, headersRead } = readPolicy(join(EXAMPLES, "policies", file));
+    const { policy, headersRead, fallback } = readPolicy(join(EXAMPLES, "policies", file));
     const clientNamespaces = CLIENT_NAMESPACES[file] ?? [];
-    const options = { ...ISTIO_DEFAULTS, headersRead, clientNamespaces };
+    const options = { ...ISTIO_DEFAULTS, headersRead, fallback, clientNamespaces };
     expect(istioIssues(policy, options)).toEqual([]);
     const text = writeKubernetesYaml(renderIstio(policy, options));
     await expect(text).toMatchFileSnapshot(join(EXAMPLES, file));
