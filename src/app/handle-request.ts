@@ -1,11 +1,18 @@
 import { ulid } from "ulid";
 import type { CompiledPolicy } from "../core/policy/compiled-policy.js";
-import { decide, defaultDecision } from "../core/routing/decide.js";
+import { decide, defaultDecision, shedDecision } from "../core/routing/decide.js";
 import type { Assignment, Decision } from "../core/routing/decision.js";
 import type { RequestFacts } from "../core/routing/facts.js";
 import { matchModel } from "../core/routing/match-model.js";
 import { assignmentEventOf } from "./assignment-event.js";
-import type { AssignmentLog, Clock, DecisionMetrics, LimitStore, Random } from "./ports.js";
+import type {
+  AssignmentLog,
+  Clock,
+  DecisionMetrics,
+  LimitStore,
+  Overload,
+  Random,
+} from "./ports.js";
 
 /** What to do with one request. Servers translate it to the wire. */
 export type RequestOutcome =
@@ -20,7 +27,11 @@ export type RequestOutcome =
       readonly retryAfterMs: number;
     }
   /** No version may serve it. */
-  | { readonly kind: "refused"; readonly decision: Decision; readonly id: string };
+  | { readonly kind: "refused"; readonly decision: Decision; readonly id: string }
+  /** Overloaded: the default version, and a request of no record: it is not logged and has no id. */
+  | { readonly kind: "shed"; readonly decision: Decision }
+  /** Overloaded, and the policy says `onOverload: reject`. */
+  | { readonly kind: "overloaded"; readonly decision: Decision; readonly retryAfterMs: number };
 
 /** Never throws and never waits: an internal error is an admitted default with reason `error`. */
 export type HandleRequest = (facts: RequestFacts) => RequestOutcome;
@@ -29,6 +40,7 @@ export type HandleRequestPorts = {
   /** Read once per request, so that a reload swaps whole policies. */
   readonly policy: () => CompiledPolicy;
   readonly limits: LimitStore;
+  readonly overload: Overload;
   /** Undefined: assignments are not kept. */
   readonly log: AssignmentLog | undefined;
   readonly metrics: DecisionMetrics;
@@ -43,12 +55,16 @@ export function makeHandleRequest(ports: HandleRequestPorts): HandleRequest {
     const startedAtMs = clock.monotonicMs();
     const nowMs = clock.nowMs();
     const policy = ports.policy();
-    const id = decisionId(ports.random, nowMs);
-    const decision = decideSafely(ports, policy, facts, nowMs);
+    const isShed = ports.overload.isShedding();
+    const decision = decideSafely(ports, policy, facts, () =>
+      isShed ? shedDecision(policy, facts) : decideAndCharge(policy, ports.limits, facts, nowMs),
+    );
     if (decision === null) {
       metrics.passedThrough();
       return { kind: "passThrough" };
     }
+    if (isShed && decision.refused === null) return shed(ports, policy, decision);
+    const id = decisionId(ports.random, nowMs);
     metrics.decided(decision, (clock.monotonicMs() - startedAtMs) / 1000);
     if (decision.admitted && log !== undefined) {
       // Facts that could not be decided may not be writable either.
@@ -58,6 +74,20 @@ export function makeHandleRequest(ports: HandleRequestPorts): HandleRequest {
     }
     return outcomeOf(decision, id);
   };
+}
+
+/** Long enough for another replica to be chosen, or for this one to recover. */
+const OVERLOADED_RETRY_AFTER_MS = 1000;
+
+function shed(
+  { metrics }: HandleRequestPorts,
+  { onOverload }: CompiledPolicy,
+  decision: Decision,
+): RequestOutcome {
+  metrics.shed(decision.model, onOverload);
+  return onOverload === "reject"
+    ? { kind: "overloaded", decision, retryAfterMs: OVERLOADED_RETRY_AFTER_MS }
+    : { kind: "shed", decision };
 }
 
 const ULID_CHARACTERS_DRAWN = 16;
@@ -82,15 +112,15 @@ function decideSafely(
   ports: HandleRequestPorts,
   policy: CompiledPolicy,
   facts: RequestFacts,
-  nowMs: number,
+  attempt: () => Decision | null,
 ): Decision | null {
   try {
-    return decideAndCharge(policy, ports.limits, facts, nowMs);
+    return attempt();
   } catch (error) {
     ports.metrics.failed();
     ports.onError(error);
     const model = matchModel(policy.modelIndex, facts.host, facts.path);
-    return model === undefined ? null : defaultDecision(policy, model);
+    return model === undefined ? null : defaultDecision(policy, model, "error");
   }
 }
 

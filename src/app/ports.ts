@@ -43,9 +43,14 @@ export type PredictionLog = EventLog<PredictionEvent>;
 /** Which versions fail their health check now, as `<model>/<version>`. */
 export type VersionHealth = { readonly unhealthy: () => ReadonlySet<string> };
 
+/** Whether this process cannot keep up now, and sheds. */
+export type Overload = { readonly isShedding: () => boolean };
+
 export type DecisionMetrics = {
   decided(decision: Decision, seconds: number): void;
   passedThrough(): void;
+  /** Overloaded: the request went to its default version, or was refused. */
+  shed(model: string, action: "default" | "reject"): void;
   failed(): void;
 };
 

@@ -9,6 +9,7 @@ import { prometheusDecisionMetrics } from "../adapters/prometheus/decision-metri
 import { prometheusEventLogMetrics } from "../adapters/prometheus/event-log-metrics.js";
 import { prometheusExtProcMetrics } from "../adapters/prometheus/ext-proc-metrics.js";
 import { prometheusPolicyMetrics } from "../adapters/prometheus/policy-metrics.js";
+import { exposeOverload } from "../adapters/prometheus/overload-metrics.js";
 import { exposeProcess } from "../adapters/prometheus/process-metrics.js";
 import { prometheusRateLimitMetrics } from "../adapters/prometheus/rate-limit-metrics.js";
 import { exposeVersionHealth } from "../adapters/prometheus/version-health-metrics.js";
@@ -16,7 +17,12 @@ import { systemClock } from "../adapters/system/clock.js";
 import { makeLogger, type LogLevel } from "../adapters/system/logger.js";
 import { systemRandom } from "../adapters/system/random.js";
 import { pollVersionHealth } from "../adapters/version-health/poll-version-health.js";
-import { makeHandleRequest } from "../app/handle-request.js";
+import {
+  makeHandleRequest,
+  type HandleRequest,
+  type HandleRequestPorts,
+} from "../app/handle-request.js";
+import { watchOverload, type OverloadWatch } from "../app/overload-watch.js";
 import { makeShouldRateLimit } from "../app/should-rate-limit.js";
 import type { AssignmentLog, LimitStore, Random } from "../app/ports.js";
 import type { CompiledPolicy } from "../core/policy/compiled-policy.js";
@@ -70,6 +76,7 @@ export async function runExtProc(options: ExtProcProcessOptions): Promise<void> 
     endpoint: options.otlpEndpoint,
     sampleRatio: options.traceSampleRatio,
   });
+  const overload = watchForOverload(registry, logger);
   let state: "starting" | "ready" | "draining" = "starting";
   const admin = await serveAdmin({
     ...{ address: options.adminAddress, registry, logger },
@@ -83,17 +90,12 @@ export async function runExtProc(options: ExtProcProcessOptions): Promise<void> 
     ...common,
     address: options.grpcAddress,
     transport: options.transport,
-    handle: makeHandleRequest({
-      ...{ ...common, policy: policy.current, limits, log, random },
-      metrics: prometheusDecisionMetrics(registry),
-      onError: (err) => {
-        logger.error({ err }, "deciding failed, the default version serves");
-      },
-    }),
+    handle: deciding({ policy: policy.current, limits, log, random, overload }, registry, logger),
     rateLimit: rateLimiting(policy.current, limits, registry),
     unhealthy: health.unhealthy,
     limitOf: (name) => policy.current().limits.get(name),
     alsoStrip: () => ownOverrideHeader(policy.current()),
+    undecided: overload.undecided,
     tracer: tracing.tracer,
     metrics: prometheusExtProcMetrics(registry),
     ...{ drainMs: options.drainMs, finishMs: options.finishMs },
@@ -105,10 +107,37 @@ export async function runExtProc(options: ExtProcProcessOptions): Promise<void> 
     await server.drain();
     policy.close();
     health.close();
+    overload.close();
     await Promise.all([limits.close(), log?.close(), tracing.close(), admin.close()]);
   });
   const line = { ready: true, grpc: server.address, admin: admin.address };
   process.stdout.write(`${JSON.stringify(line)}\n`);
+}
+
+function deciding(
+  ports: Omit<HandleRequestPorts, "metrics" | "clock" | "onError">,
+  registry: Registry,
+  logger: Logger,
+): HandleRequest {
+  return makeHandleRequest({
+    ...{ ...ports, clock: systemClock },
+    metrics: prometheusDecisionMetrics(registry),
+    onError: (err) => {
+      logger.error({ err }, "deciding failed, the default version serves");
+    },
+  });
+}
+
+function watchForOverload(registry: Registry, logger: Logger): OverloadWatch {
+  const overload = watchOverload({
+    clock: systemClock,
+    onChange: ({ isShedding, ...seen }) => {
+      if (isShedding) logger.warn(seen, "overloaded: shedding to the default decision");
+      else logger.warn(seen, "recovered: deciding again");
+    },
+  });
+  exposeOverload(registry, overload.isShedding);
+  return overload;
 }
 
 /** Envoy's own rate limit filter charges the same store. */

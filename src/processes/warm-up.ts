@@ -51,7 +51,8 @@ function serveNowhere(policy: CompiledPolicy, transport: TransportName): Promise
       ...{ policy: () => policy, limits: memoryLimitStore(ROUNDS), clock: systemClock },
       ...{ random: systemRandom(), onError: nothing },
       log: { append: nothing, close: () => Promise.resolve() },
-      metrics: { decided: nothing, passedThrough: nothing, failed: nothing },
+      overload: { isShedding: () => false },
+      metrics: { decided: nothing, passedThrough: nothing, shed: nothing, failed: nothing },
     }),
     rateLimit: {
       shouldRateLimit: ({ domain }) => ({ domain, isOver: false, statuses: [] }),
@@ -60,6 +61,7 @@ function serveNowhere(policy: CompiledPolicy, transport: TransportName): Promise
     unhealthy: () => new Set(),
     limitOf: (name) => policy.limits.get(name),
     alsoStrip: () => [],
+    undecided: nothing,
     logger: pino({ level: "silent" }),
     tracer: trace.getTracer("warm-up"),
     metrics: {

@@ -30,6 +30,10 @@ export const Policy = z
     rateLimits: z.array(RateLimitDomain).optional(),
     overrides: Overrides.optional(),
     residency: z.array(Residency).default([]),
+    onOverload: z.enum(["default", "reject"]).optional().meta({
+      description:
+        "What extproc does with requests while it is overloaded: default (so if absent) sends them to the default version, uncharged and in no experiment; reject answers 503 with retry-after.",
+    }),
   })
   .refine(({ models, rateLimits = [] }) => models.length + rateLimits.length > 0, {
     path: ["models"],

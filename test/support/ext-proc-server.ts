@@ -117,6 +117,7 @@ async function startExtProc(
     unhealthy: () => new Set(),
     limitOf: (name) => aLimit({ name }),
     alsoStrip: () => ["x-force"],
+    undecided: () => undefined,
     logger: pino({ level: "debug" }, { write: (line) => void lines.push(line) }),
     tracer: trace.getTracer("test"),
     metrics: countingMetrics(counts),

@@ -12,6 +12,7 @@ export type Exit = { readonly code: number | null; readonly signal: NodeJS.Signa
 
 /** A server of the built `weir`, as an operator starts it. */
 export type WeirProcess = {
+  readonly pid: number;
   /** HOST:PORT or unix:/PATH of its ready line. */
   address(name: "grpc" | "http" | "admin"): string;
   /** Samples of /metrics; the key is written as Prometheus writes it: `name{label="value"}`. */
@@ -47,8 +48,10 @@ export async function startWeir(
     return value;
   };
   const fromAdmin = (path: string) => fetch(`http://${address("admin")}${path}`);
+  const { pid } = child;
+  if (pid === undefined) throw new Error(`weir ${command} has no process`);
   return {
-    address,
+    ...{ pid, address },
     metrics: async () => samplesOf(await (await fromAdmin("/metrics")).text()),
     readyz: async () => {
       const response = await fromAdmin("/readyz");

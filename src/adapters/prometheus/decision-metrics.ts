@@ -32,6 +32,10 @@ export function prometheusDecisionMetrics(registry: Registry): DecisionMetrics {
       if (decision.expressionErrors > 0) count.expressionErrors.inc(decision.expressionErrors);
       if (decision.override !== "none") count.overrides(decision.override);
     },
+    shed: (model, action) => {
+      count.requests(model, "shed");
+      count.shed(model, action);
+    },
     passedThrough: () => {
       count.passedThrough();
     },
@@ -52,7 +56,7 @@ function countersOf(registry: Registry) {
   return {
     requests: tallied(
       "weir_requests_total",
-      "Requests for a model, by outcome: admitted, limited, or refused by residency.",
+      "Requests for a model, by outcome: admitted, limited, refused by residency, or shed.",
       "model",
       "outcome",
     ),
@@ -87,6 +91,12 @@ function countersOf(registry: Registry) {
       help: "CEL expressions that failed, as on an absent header; each counted as no.",
       registers: [registry],
     }),
+    shed: tallied(
+      "weir_shed_total",
+      "Requests that overload sent to the default version, or refused.",
+      "model",
+      "action",
+    ),
     passedThrough: tallied("weir_passed_through_total", "Requests that are for no model."),
     failed: tallied(
       "weir_internal_errors_total",

@@ -32,7 +32,7 @@ export type ExposureCounts = {
   readonly shadowPredictions: number;
   /** Primary predictions whose decision nobody logged. */
   readonly orphanPredictions: number;
-  /** Primary predictions of requests that did not pass extproc. */
+  /** Primary predictions of requests that did not pass extproc, or were shed by it. */
   readonly undecidedPredictions: number;
 };
 

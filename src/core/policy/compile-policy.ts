@@ -97,6 +97,7 @@ export function* compileInSteps(
       limits: new Map(policy.limits.map((limit) => [limit.name, compileQuota(limit)])),
       rateLimits: new Map(domains.map((domain) => [domain.name, domain])),
       residency,
+      onOverload: policy.onOverload ?? "default",
       overrides: policy.overrides,
       overrideKeys,
       ...inputsRead(policy, expressions),

@@ -26,6 +26,7 @@ export type CompiledPolicy = {
   /** By domain, for the rate limit service. */
   readonly rateLimits: ReadonlyMap<string, CompiledDomain>;
   readonly residency: readonly CompiledResidency[];
+  readonly onOverload: "default" | "reject";
   readonly overrides: Overrides | undefined;
   readonly overrideKeys: ReadonlyMap<string, Uint8Array>;
   /** Every request header that can change a decision, lower-case, sorted. */

@@ -77,12 +77,34 @@ export function decide(
   };
 }
 
-/** The answer when deciding failed: the default version, no arm, reason `error`. */
-export function defaultDecision(policy: CompiledPolicy, model: CompiledModel): Decision {
+/**
+ * The decision while extproc is overloaded: the default version, no arm, shadow or quota. Health and
+ * residency hold all the same, and only where there are residency rules is an expression evaluated.
+ *
+ * @returns null when no model matches
+ */
+export function shedDecision(policy: CompiledPolicy, facts: RequestFacts): Decision | null {
+  const model = matchModel(policy.modelIndex, facts.host, facts.path);
+  if (model === undefined) return null;
+  const hasRules = policy.residency.length > 0;
+  const regions = hasRules ? regionsOf(policy, readingOf(policy, model, facts)) : ANYWHERE;
+  const choice = chooseVersion(model, model.defaultVersion, regions, facts.unhealthy);
+  return choice.kind === "version"
+    ? defaultDecision(policy, model, "shed", choice.version)
+    : { ...defaultDecision(policy, model, "shed"), refused: "residency", admitted: false };
+}
+
+/** No arm, no shadow, no quota: what is decided when deciding failed or has no time. */
+export function defaultDecision(
+  policy: CompiledPolicy,
+  model: CompiledModel,
+  why: "error" | "shed",
+  version: CompiledVersion = model.defaultVersion,
+): Decision {
   return {
     model: model.name,
-    version: model.defaultVersion.name,
-    versionReason: "error",
+    version: version.name,
+    versionReason: why,
     arms: [],
     override: "none",
     shadow: null,

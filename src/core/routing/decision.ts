@@ -12,6 +12,7 @@ export const REASONS = [
   "versionTaken",
   "unhealthy",
   "residency",
+  "shed",
   "error",
 ] as const;
 export type Reason = (typeof REASONS)[number];

@@ -15,7 +15,11 @@ export function armsOf({ arms }: Decision): string | undefined {
 }
 
 /** Dynamic metadata for access logs and response headers: `%DYNAMIC_METADATA(weir:arms)%`. */
-export const metadataOf = (decision: Decision, id: string, rateLimit: RateLimitTexts): Texts => ({
+export const metadataOf = (
+  decision: Decision,
+  id: string | undefined,
+  rateLimit: RateLimitTexts,
+): Texts => ({
   model: decision.model,
   version: decision.version,
   arms: armsOf(decision) ?? "",

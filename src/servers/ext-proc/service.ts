@@ -23,6 +23,8 @@ export type ExtProcService = {
   readonly limitOf: LimitOf;
   /** Lower-case names outside x-weir-* that may not reach a pod, such as a policy's own override header. */
   readonly alsoStrip: () => readonly string[];
+  /** A stream was opened (1), or was decided or closed without (-1). */
+  readonly undecided: (change: 1 | -1) => void;
   readonly logger: Logger;
   readonly tracer: Tracer;
   readonly metrics: ExtProcMetrics;
@@ -68,6 +70,7 @@ class ProcessStream implements SideStreamListener {
     this.#open = open;
     open.add(this);
     service.metrics.streamOpened();
+    service.undecided(1);
   }
 
   message(bytes: Buffer): void {
@@ -94,6 +97,7 @@ class ProcessStream implements SideStreamListener {
     this.#isOver = true;
     this.#open.delete(this);
     this.#service.metrics.streamClosed();
+    if (!this.#sawRequestHeaders) this.#service.undecided(-1);
   }
 
   endAnswered(): void {
@@ -106,6 +110,7 @@ class ProcessStream implements SideStreamListener {
     if (modes !== undefined) this.#modes = modes;
     if (kind === "requestHeaders") {
       if (this.#sawRequestHeaders) metrics.spurious();
+      else this.#service.undecided(-1);
       this.#sawRequestHeaders = true;
     }
   }
@@ -169,9 +174,9 @@ function inSpan(
 function describe(span: Span, outcome: RequestOutcome): void {
   span.setAttribute("weir.outcome", outcome.kind);
   if (outcome.kind === "passThrough" || !span.isRecording()) return;
-  const { decision, id } = outcome;
+  const { decision } = outcome;
   span.setAttributes({
-    "weir.decision": id,
+    ...("id" in outcome ? { "weir.decision": outcome.id } : {}),
     "weir.model": decision.model,
     "weir.version": decision.version,
     "weir.arms": armsOf(decision) ?? "",

@@ -39,8 +39,12 @@ export function toAnswer(outcome: RequestOutcome, context: AnswerContext): Answe
       return { remove: context.strip, set: [], metadata: undefined };
     case "admitted":
       return admitted(outcome.decision, outcome.id, context);
+    case "shed":
+      return admitted(outcome.decision, undefined, context);
     case "limited":
       return limited(outcome, context);
+    case "overloaded":
+      return overloaded(outcome, context);
     case "refused":
       return refused(outcome.decision, outcome.id, context);
     default:
@@ -55,7 +59,11 @@ export const safeDefault = (strip: readonly string[]): HeadersAnswer => ({
   metadata: ERROR_METADATA,
 });
 
-function admitted(decision: Decision, id: string, context: AnswerContext): HeadersAnswer {
+function admitted(
+  decision: Decision,
+  id: string | undefined,
+  context: AnswerContext,
+): HeadersAnswer {
   const metadata = metadataOf(decision, id, rateLimitTexts(decision, context));
   const values: HeaderValues = [
     [HEADER.version, `${decision.model}/${decision.version}`],
@@ -99,6 +107,23 @@ function limited(
     grpcStatus: grpcStatus.RESOURCE_EXHAUSTED,
     details: "weir_rate_limited",
     dynamicMetadata: inNamespace(metadataOf(decision, id, rateLimit)),
+    onHeaderDropped: context.onHeaderDropped,
+  });
+}
+
+/** Busy here: another replica may take it, so a mesh may retry it, unlike a limit. */
+function overloaded(
+  { decision, retryAfterMs }: Extract<RequestOutcome, { kind: "overloaded" }>,
+  context: AnswerContext,
+): ProcessingResponse {
+  const seconds = retryAfterSeconds(retryAfterMs);
+  return immediateAnswer({
+    status: { code: "ServiceUnavailable" },
+    headers: [[HEADER.retryAfter, String(seconds)]],
+    error: `the service that decides about requests is overloaded; retry after ${seconds} s`,
+    grpcStatus: grpcStatus.UNAVAILABLE,
+    details: "weir_overloaded",
+    dynamicMetadata: inNamespace(metadataOf(decision, undefined, {})),
     onHeaderDropped: context.onHeaderDropped,
   });
 }

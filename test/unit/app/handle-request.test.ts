@@ -18,16 +18,19 @@ function anApplication(policy: CompiledPolicy, ports: Partial<HandleRequestPorts
     errors: [] as unknown[],
     failed: 0,
     passedThrough: 0,
+    shed: [] as string[],
   };
   let monotonicMs = 0;
   let bytes = 0;
   const handle = makeHandleRequest({
     policy: () => policy,
     limits: memoryLimitStore(100),
+    overload: { isShedding: () => false },
     log: { append: (event) => told.events.push(event), close: () => Promise.resolve() },
     metrics: {
       decided: (decision, seconds) => told.decided.push({ decision, seconds }),
       passedThrough: () => told.passedThrough++,
+      shed: (model, action) => told.shed.push(`${model} ${action}`),
       failed: () => told.failed++,
     },
     clock: { nowMs: () => NOW_MS, monotonicMs: () => (monotonicMs += 2) },
@@ -133,6 +136,49 @@ test("a request that no version may serve is refused and not logged", () => {
     decision: { refused: "residency", admitted: false },
   });
   expect(told.events).toEqual([]);
+});
+
+describe("a request while overloaded", () => {
+  const busy: Parameters<typeof aPolicy>[0] = {
+    experiments: [anExperiment()],
+    limits: [aLimit({ key: [], quota: { requests: 1, period: "10s" } })],
+  };
+
+  test("gets the default version: no quota is charged, nothing is logged, and it is counted", () => {
+    let isShedding = true;
+    const { handle, told } = anApplication(aPolicy(busy), {
+      overload: { isShedding: () => isShedding },
+    });
+    const outcomes = [1, 2, 3].map(() => handle(aRequest({ user: "u1" })));
+    const shed = { kind: "shed", decision: { version: "v1", versionReason: "shed", arms: [] } };
+    expect(outcomes).toMatchObject([shed, shed, shed]);
+    expect(told).toMatchObject({ events: [], decided: [], shed: Array(3).fill("m default") });
+    isShedding = false;
+    expect(handle(aRequest({ user: "u1" })).kind).toBe("admitted");
+    expect(told.events).toHaveLength(1);
+  });
+
+  test("is refused for a second where the policy rejects", () => {
+    const policy = aPolicy({ ...busy, onOverload: "reject" });
+    const { handle, told } = anApplication(policy, { overload: { isShedding: () => true } });
+    expect(handle(aRequest())).toMatchObject({ kind: "overloaded", retryAfterMs: 1000 });
+    expect(told).toMatchObject({ events: [], decided: [], shed: ["m reject"] });
+  });
+
+  test("that no version may serve is refused for that", () => {
+    const residency = [{ when: "true", versionsIn: ["moon"] }];
+    const { handle, told } = anApplication(aPolicy({ residency }), {
+      overload: { isShedding: () => true },
+    });
+    expect(handle(aRequest())).toMatchObject({ kind: "refused", decision: { admitted: false } });
+    expect(told).toMatchObject({ events: [], shed: [] });
+  });
+
+  test("of no model passes through", () => {
+    const { handle, told } = anApplication(aPolicy(), { overload: { isShedding: () => true } });
+    expect(handle(aRequest({ path: "/other" }))).toEqual({ kind: "passThrough" });
+    expect(told).toMatchObject({ passedThrough: 1, shed: [] });
+  });
 });
 
 describe("a failure of ours", () => {

@@ -20,6 +20,7 @@ const fields = (extProcFilter: string) => ({
   attempts: "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
   request_id: request(HEADER.requestId),
   decision: `%DYNAMIC_METADATA(${METADATA_NAMESPACE}:decision)%`,
+  reason: `%DYNAMIC_METADATA(${METADATA_NAMESPACE}:reason)%`,
   version: request(HEADER.version),
   shadow: request(HEADER.shadowCluster),
   extproc_status: `%FILTER_STATE(${extProcFilter}:FIELD:request_header_call_status)%`,

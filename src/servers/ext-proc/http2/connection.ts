@@ -11,11 +11,11 @@ import { FieldDecoder, type FieldBlock } from "./hpack.js";
 import {
   CONNECTION_WINDOW,
   MAX_FIELD_BYTES,
-  MAX_STREAMS,
   MAX_UNSENT_BYTES,
   SETTINGS,
   STREAM_WINDOW,
 } from "./limits.js";
+import { OpenStreams, type StreamCount } from "./open-streams.js";
 import { areTrailers, requestHeadOf, type RequestHead } from "./request-head.js";
 import { FIRST_WINDOW, Sender } from "./sender.js";
 import { GrpcStream } from "./stream.js";
@@ -42,7 +42,7 @@ export class Http2Connection {
   readonly #sender: Sender;
   readonly #reader = new FrameReader();
   readonly #fields = new FieldDecoder(MAX_FIELD_BYTES);
-  readonly #streams = new Map<number, GrpcStream>();
+  readonly #streams: OpenStreams;
   #block: HeaderBlock | undefined;
   #lastId = 0;
   #receiveWindow = CONNECTION_WINDOW;
@@ -51,9 +51,10 @@ export class Http2Connection {
   #isFinishing = false;
   #onHeard: () => void = () => undefined;
 
-  constructor(socket: Socket, service: Service) {
+  constructor(socket: Socket, service: Service, together: StreamCount) {
     this.#socket = socket;
     this.#service = service;
+    this.#streams = new OpenStreams(together);
     this.#output = new FrameOutput(socket);
     this.#sender = new Sender(this.#output, {
       sent: (stream) => {
@@ -174,7 +175,7 @@ export class Http2Connection {
       this.#deliver(stream, () => {
         if (data.length > 0) stream.receive(data);
       });
-      if (this.#streams.has(id)) this.#held.bound(stream);
+      if (this.#streams.get(id) !== undefined) this.#held.bound(stream);
       if ((flags & FLAG.endStream) !== 0) this.#halfClose(stream);
       else this.#credit(stream);
     }
@@ -215,7 +216,7 @@ export class Http2Connection {
     const head = requestHeadOf(fields);
     if (isTooLarge) this.#answerPlainly(id, isLast, HTTP_STATUS.headersTooLarge);
     else if (head === undefined) this.#output.reset(id, CODE.protocolError);
-    else if (this.#streams.size >= MAX_STREAMS) this.#output.reset(id, CODE.refusedStream);
+    else if (this.#streams.isFull) this.#output.reset(id, CODE.refusedStream);
     else {
       const refusal = refusalOf(head);
       if (refusal !== undefined && "httpStatus" in refusal) {
@@ -232,7 +233,7 @@ export class Http2Connection {
   ): void {
     const windows = { send: this.#sender.streamWindow, receive: STREAM_WINDOW };
     const stream = new GrpcStream(id, head, this.#sender, windows);
-    this.#streams.set(id, stream);
+    this.#streams.add(stream);
     const accept = this.#service.methods.get(head.path);
     if (refusal !== undefined) stream.fail(refusal.code, refusal.details);
     else if (accept === undefined) {

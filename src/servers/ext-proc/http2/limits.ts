@@ -2,6 +2,8 @@ import { SETTING } from "./frames.js";
 
 /** What one connection may hold open. Every message is answered at once, so streams only wait. */
 export const MAX_STREAMS = 100_000;
+/** What all connections may hold open together: a stream takes about a kilobyte. */
+export const MAX_STREAMS_TOGETHER = 200_000;
 /** Of the fields that open a stream, counted as in RFC 9113, 6.5.2. */
 export const MAX_FIELD_BYTES = 65_536;
 export const STREAM_WINDOW = 1024 * 1024;

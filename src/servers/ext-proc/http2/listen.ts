@@ -10,9 +10,10 @@ import { Http2Connection, type Service } from "./connection.js";
 /** Serves gRPC on sockets, without TLS: HTTP/2 with prior knowledge (RFC 9113, 3.3). */
 export async function listenHttp2(address: string, service: Service): Promise<Transport> {
   const connections = new Set<Http2Connection>();
+  const together = { streams: 0 };
   const serverOf = () =>
     createServer({ noDelay: true, keepAlive: true }, (socket) => {
-      const connection = new Http2Connection(socket, service);
+      const connection = new Http2Connection(socket, service, together);
       connections.add(connection);
       socket.once("close", () => connections.delete(connection));
     });

@@ -2,6 +2,7 @@ import { CODE } from "./error.js";
 import { flowError, protocolError } from "./frame-shape.js";
 import { FLAG, FRAME, MAX_FRAME_BYTES, MAX_WINDOW, SETTING, type FrameOutput } from "./frames.js";
 import { PREFIX_BYTES, RESPONSE_HEAD, STATUS, trailersOf } from "./grpc.js";
+import type { OpenStreams } from "./open-streams.js";
 import type { GrpcStream, StreamOutput } from "./stream.js";
 
 /** Of streams and of connections, until a peer says otherwise (RFC 9113, 6.9.2). */
@@ -69,7 +70,7 @@ export class Sender implements StreamOutput {
   }
 
   /** Takes a setting of the peer. Those not here bound what we never do: push, and index fields. */
-  set(setting: number, value: number, streams: ReadonlyMap<number, GrpcStream>): void {
+  set(setting: number, value: number, streams: OpenStreams): void {
     if (setting === SETTING.initialWindowSize) {
       if (value > MAX_WINDOW) throw flowError("a first window over 2^31-1");
       this.#setStreamWindow(value, streams.values());

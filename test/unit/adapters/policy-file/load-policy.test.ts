@@ -143,14 +143,14 @@ describe("a file that is no policy", () => {
       name: "a sentence",
       text: "hello",
       says: [
-        'p.yaml:1:1 must be a map of apiVersion, kind, metadata, units, context, models, layers, holdouts, experiments, shadows, limits, rateLimits, overrides, residency, not "hello"',
+        'p.yaml:1:1 must be a map of apiVersion, kind, metadata, units, context, models, layers, holdouts, experiments, shadows, limits, rateLimits, overrides, residency, onOverload, not "hello"',
       ],
     },
     {
       name: "a list",
       text: "- a",
       says: [
-        "p.yaml:1:1 must be a map of apiVersion, kind, metadata, units, context, models, layers, holdouts, experiments, shadows, limits, rateLimits, overrides, residency, not a list",
+        "p.yaml:1:1 must be a map of apiVersion, kind, metadata, units, context, models, layers, holdouts, experiments, shadows, limits, rateLimits, overrides, residency, onOverload, not a list",
       ],
     },
   ])("$name", ({ text, says }) => {

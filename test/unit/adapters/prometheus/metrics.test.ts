@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, test, vi } from "vitest";
 import { prometheusDecisionMetrics } from "../../../../src/adapters/prometheus/decision-metrics.js";
 import { prometheusEventLogMetrics } from "../../../../src/adapters/prometheus/event-log-metrics.js";
 import { prometheusExtProcMetrics } from "../../../../src/adapters/prometheus/ext-proc-metrics.js";
+import { exposeOverload } from "../../../../src/adapters/prometheus/overload-metrics.js";
 import { prometheusPolicyMetrics } from "../../../../src/adapters/prometheus/policy-metrics.js";
 import { exposeProcess } from "../../../../src/adapters/prometheus/process-metrics.js";
 import { prometheusServingMetrics } from "../../../../src/adapters/prometheus/serving-metrics.js";
@@ -40,7 +41,29 @@ const aDecision = (changes: Partial<Decision> = {}): Decision => ({
   ...changes,
 });
 
+test("overload is a gauge of now", async () => {
+  let isShedding = false;
+  exposeOverload(registry, () => isShedding);
+  expect(await samples()).toEqual(["weir_shedding 0"]);
+  isShedding = true;
+  expect(await samples()).toEqual(["weir_shedding 1"]);
+});
+
 describe("decisions", () => {
+  test("that were shed are counted by what became of them", async () => {
+    const metrics = prometheusDecisionMetrics(registry);
+    metrics.shed("magika", "default");
+    metrics.shed("magika", "default");
+    metrics.shed("magika", "reject");
+    expect(await samples("weir_shed_total")).toEqual([
+      'weir_shed_total{model="magika",action="default"} 2',
+      'weir_shed_total{model="magika",action="reject"} 1',
+    ]);
+    expect(await samples("weir_requests_total")).toEqual([
+      'weir_requests_total{model="magika",outcome="shed"} 3',
+    ]);
+  });
+
   test("are counted by arm, version, limit and shadow", async () => {
     const metrics = prometheusDecisionMetrics(registry);
     const verdict = { cost: 1, remaining: 0, resetAfterMs: 0, retryAfterMs: 0 };

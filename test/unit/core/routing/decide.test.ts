@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { decide, defaultDecision } from "../../../../src/core/routing/decide.js";
+import { decide, defaultDecision, shedDecision } from "../../../../src/core/routing/decide.js";
 import { REASONS } from "../../../../src/core/routing/decision.js";
 import {
   aLimit,
@@ -258,7 +258,7 @@ function deepFreeze<T>(value: T): T {
 
 test("the answer to a failure of ours is the default version, admitted, with reason error", () => {
   const policy = aPolicy({ experiments: [toV2] });
-  expect(defaultDecision(policy, policy.models.get("m")!)).toMatchObject({
+  expect(defaultDecision(policy, policy.models.get("m")!, "error")).toMatchObject({
     model: "m",
     version: "v1",
     versionReason: "error",
@@ -266,5 +266,55 @@ test("the answer to a failure of ours is the default version, admitted, with rea
     admitted: true,
     refused: null,
     policy: policy.version,
+  });
+});
+
+describe("the decision while overloaded", () => {
+  const everything: Partial<PolicyInput> = {
+    experiments: [toV2],
+    shadows: [{ name: "s", model: "m", version: "v3", unit: "user", share: 10_000 }],
+    limits: [aLimit({ key: [] })],
+  };
+  const shed = (changes: Partial<PolicyInput>, request: RequestInput = { user: "u1" }) =>
+    shedDecision(aPolicy({ ...everything, ...changes }), aRequest(request));
+
+  test("is the default version: no arm, no shadow, no quota, no seed", () => {
+    expect(shed({})).toEqual({
+      model: "m",
+      version: "v1",
+      versionReason: "shed",
+      arms: [],
+      override: "none",
+      shadow: null,
+      seed: null,
+      limits: [],
+      expressionErrors: 0,
+      admitted: true,
+      refused: null,
+      policy: aPolicy(everything).version,
+    });
+  });
+
+  test("is none where no model matches", () => {
+    expect(shed({}, { path: "/other" })).toBeNull();
+  });
+
+  test("is the fallback while the default is unhealthy", () => {
+    const models = [aModel({ fallback: "v3" })];
+    const version = shed({ models }, { unhealthy: ["m/v1"] });
+    expect(version).toMatchObject({ version: "v3", versionReason: "shed" });
+  });
+
+  test.each([
+    { name: "moves where a rule applies", versionsIn: ["me"], expected: { version: "v2" } },
+    {
+      name: "refuses where no version is allowed",
+      versionsIn: ["moon"],
+      expected: { refused: "residency", admitted: false },
+    },
+  ])("keeps to residency: it $name", ({ versionsIn, expected }) => {
+    const residency = [{ when: COUNTRY, versionsIn }];
+    expect(shed({ residency }, fromAE)).toMatchObject({ versionReason: "shed", ...expected });
+    expect(shed({ residency })).toMatchObject({ version: "v1", admitted: true });
   });
 });

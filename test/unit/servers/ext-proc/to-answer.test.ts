@@ -153,6 +153,20 @@ describe("x-weir-arms", () => {
   });
 });
 
+test("a shed request carries its version and policy, and its metadata says why", () => {
+  const decision = aDecision({ version: "v1", versionReason: "shed", arms: [], seed: null });
+  const answer = answerTo({ kind: "shed", decision }, ["x-weir-decision"]);
+  expect(mutationOf(answer)).toEqual({
+    set: { "x-weir-version": "magika/v1", "x-weir-policy": "0123456789abcdef" },
+    removed: ["x-weir-decision"],
+    clearRouteCache: true,
+  });
+  expect(metadataOf(answer)).toEqual({
+    ...{ model: "magika", version: "v1", arms: "", policy: "0123456789abcdef" },
+    ...{ reason: "shed", shadow: "", override: "none" },
+  });
+});
+
 describe("a refusal", () => {
   const errorOf = (answer: ReturnType<typeof answerTo>) =>
     JSON.parse(answer.immediateResponse?.body?.toString() ?? "") as unknown;
@@ -189,6 +203,19 @@ describe("a refusal", () => {
       error: 'limit "per-tenant" is used up; retry after 2 s, or ask for a larger quota',
     });
     expect(metadataOf(answer)).toMatchObject({ decision: ID, model: "magika" });
+  });
+
+  test("by overload is 503, UNAVAILABLE, with the wait, under no decision's id", () => {
+    const decision = aDecision({ versionReason: "shed", arms: [] });
+    const answer = answerTo({ kind: "overloaded", decision, retryAfterMs: 1000 });
+    expect(answer.immediateResponse).toMatchObject({
+      status: { code: "ServiceUnavailable" },
+      grpcStatus: { status: 14 },
+      details: "weir_overloaded",
+    });
+    expect(setOf(answer)).toEqual({ "content-type": "application/json", "retry-after": "1" });
+    expect(metadataOf(answer)).toMatchObject({ reason: "shed", model: "magika" });
+    expect(metadataOf(answer)).not.toHaveProperty("decision");
   });
 
   test("by residency is 451, PERMISSION_DENIED, and says why", () => {

@@ -16,7 +16,7 @@ test.each<Mistake>([
     from: "metadata:",
     to: "metdata: {}\nmetadata:",
     says: [
-      'p.yaml:3:1 metdata: unknown key "metdata": remove it, or write one of apiVersion, kind, metadata, units, context, models, layers, holdouts, experiments, shadows, limits, rateLimits, overrides, residency',
+      'p.yaml:3:1 metdata: unknown key "metdata": remove it, or write one of apiVersion, kind, metadata, units, context, models, layers, holdouts, experiments, shadows, limits, rateLimits, overrides, residency, onOverload',
     ],
   },
   {
@@ -24,7 +24,7 @@ test.each<Mistake>([
     from: "metadata:",
     to: "constructor: 1\nmetadata:",
     says: [
-      'p.yaml:3:1 constructor: unknown key "constructor": remove it, or write one of apiVersion, kind, metadata, units, context, models, layers, holdouts, experiments, shadows, limits, rateLimits, overrides, residency',
+      'p.yaml:3:1 constructor: unknown key "constructor": remove it, or write one of apiVersion, kind, metadata, units, context, models, layers, holdouts, experiments, shadows, limits, rateLimits, overrides, residency, onOverload',
     ],
   },
   {
