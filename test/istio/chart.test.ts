@@ -46,37 +46,41 @@ type Manifest = {
 const manifests = (text: string): readonly Manifest[] =>
   parseAllDocuments(text).map((document) => document.toJS() as Manifest);
 
-describe.each(["values.yaml", "ci/models.yaml", "ci/everything.yaml", "ci/quiet.yaml"])(
-  "the chart with %s",
-  (values) => {
-    const file = join(CHART, values);
+describe.each([
+  "values.yaml",
+  "ci/models.yaml",
+  "ci/everything.yaml",
+  "ci/quiet.yaml",
+  "ci/shared-limits.yaml",
+])("the chart with %s", (values) => {
+  const file = join(CHART, values);
 
-    test("passes helm lint and istioctl analyze", async () => {
-      const lint = await helm("lint", CHART, "--strict", ...KUBERNETES, "-f", file);
-      expect(lint).toContain("0 chart(s) failed");
-      const rendered = join(folder, "chart.yaml");
-      await writeFile(rendered, await template("weir-system", "-f", file));
-      expect(await analysisOf(istioctl, [rendered])).toBeNull();
-    });
+  test("passes helm lint and istioctl analyze", async () => {
+    const lint = await helm("lint", CHART, "--strict", ...KUBERNETES, "-f", file);
+    expect(lint).toContain("0 chart(s) failed");
+    const rendered = join(folder, "chart.yaml");
+    await writeFile(rendered, await template("weir-system", "-f", file));
+    expect(await analysisOf(istioctl, [rendered])).toBeNull();
+  });
 
-    test("never has fewer ready pods during a rollout", async () => {
-      const deployments = manifests(await template("weir-system", "-f", file)).filter(
-        ({ kind }) => kind === "Deployment",
-      );
-      expect(deployments.length).toBeGreaterThan(0);
-      for (const { spec } of deployments) {
-        expect(spec).toMatchObject({ strategy: { rollingUpdate: { maxUnavailable: 0 } } });
-        expect(spec.template.spec.containers[0]).toHaveProperty("readinessProbe");
-      }
-    });
-  },
-);
+  test("never has fewer ready pods during a rollout", async () => {
+    const deployments = manifests(await template("weir-system", "-f", file)).filter(
+      ({ kind }) => kind === "Deployment",
+    );
+    expect(deployments.length).toBeGreaterThan(0);
+    for (const { spec } of deployments) {
+      expect(spec).toMatchObject({ strategy: { rollingUpdate: { maxUnavailable: 0 } } });
+      expect(spec.template.spec.containers[0]).toHaveProperty("readinessProbe");
+    }
+  });
+});
 
 test("no other value sets are there", async () => {
   expect((await readdir(join(CHART, "ci"))).sort()).toEqual([
     "everything.yaml",
     "models.yaml",
     "quiet.yaml",
+    "shared-limits.yaml",
   ]);
 });
 

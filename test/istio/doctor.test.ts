@@ -58,16 +58,19 @@ describe("proxies that a real istiod has programmed", () => {
   });
 });
 
-test.each(["values.yaml", "ci/models.yaml", "ci/everything.yaml", "ci/quiet.yaml"])(
-  "the chart with %s has nothing wrong",
-  async (values) => {
-    const { helm } = await istioTools();
-    const { stdout } = await promisify(execFile)(helm, [
-      ...["template", "weir", CHART, "--kube-version", "1.34.0", "--namespace", "weir-system"],
-      ...["-f", join(CHART, values)],
-    ]);
-    const file = join(folder, "chart.yaml");
-    await writeFile(file, stdout);
-    expect(await examined(file)).toEqual([]);
-  },
-);
+test.each([
+  "values.yaml",
+  "ci/models.yaml",
+  "ci/everything.yaml",
+  "ci/quiet.yaml",
+  "ci/shared-limits.yaml",
+])("the chart with %s has nothing wrong", async (values) => {
+  const { helm } = await istioTools();
+  const { stdout } = await promisify(execFile)(helm, [
+    ...["template", "weir", CHART, "--kube-version", "1.34.0", "--namespace", "weir-system"],
+    ...["-f", join(CHART, values)],
+  ]);
+  const file = join(folder, "chart.yaml");
+  await writeFile(file, stdout);
+  expect(await examined(file)).toEqual([]);
+});

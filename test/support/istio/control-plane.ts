@@ -32,62 +32,89 @@ export async function startControlPlane(
   const stub = await startKubeStub(config.objects);
   const issuer = await startTokenIssuer();
   await mkdir(folder, { recursive: true });
-  const ports = await freePorts(6);
-  const [http = 0, grpc = 0, secureGrpc = 0, monitoring = 0, https = 0, control = 0] = ports;
-  const meshFile = join(folder, "mesh.yaml");
   const kubeconfig = join(folder, "kubeconfig.yaml");
-  await writeFile(meshFile, stringify(meshConfig(secureGrpc)));
   await writeFile(kubeconfig, stringify(kubeconfigFor(stub.url)));
+  const istiod = await startIstiod(tools, folder, {
+    flags: ["--kubeconfig", kubeconfig, "--configDir", config.files],
+    env: {
+      ...{ JWT_RULE: issuer.jwtRule, PILOT_ENABLE_GATEWAY_API: "false" },
+      ...{ PILOT_ENABLE_AMBIENT: "false", PILOT_ENABLE_WORKLOAD_ENTRY_AUTOREGISTRATION: "false" },
+    },
+  });
+  const stop = async () => {
+    await istiod.stop();
+    await Promise.all([stub.close(), issuer.close()]);
+  };
+  try {
+    const rootCertificate = await eventually("the root certificate", () => {
+      const map = stub.get("ConfigMap", "istio-system", "istio-ca-root-cert");
+      return (map?.["data"] as Record<string, string> | undefined)?.["root-cert.pem"];
+    });
+    const { output, secureGrpc: port } = istiod;
+    return {
+      ...{ port, rootCertificate, mint: issuer.mint, put: stub.put, output, stop },
+      metrics: async (prefix) => {
+        const response = await fetch(`http://127.0.0.1:${istiod.monitoring}/metrics`);
+        return (await response.text()).split("\n").filter((line) => line.startsWith(prefix));
+      },
+    };
+  } catch (error) {
+    await stop();
+    throw new Error(`${String(error)}\n${istiod.output()}`, { cause: error });
+  }
+}
+
+export type Istiod = {
+  readonly secureGrpc: number;
+  readonly monitoring: number;
+  readonly webhooks: number;
+  readonly output: () => string;
+  readonly stop: () => Promise<void>;
+};
+
+/** Starts istiod on free ports and waits until it is ready. */
+export async function startIstiod(
+  tools: Pick<IstioTools, "pilotDiscovery">,
+  folder: string,
+  more: { readonly flags: readonly string[]; readonly env: Readonly<Record<string, string>> },
+): Promise<Istiod> {
+  const ports = await freePorts(6);
+  const [http = 0, grpc = 0, secureGrpc = 0, monitoring = 0, webhooks = 0, control = 0] = ports;
+  const meshFile = join(folder, "mesh.yaml");
+  await writeFile(meshFile, stringify(meshConfig(secureGrpc)));
   const on = (port: number) => `127.0.0.1:${port}`;
   const child = startChild(
     tools.pilotDiscovery,
     [
-      ...["discovery", "--registries=Kubernetes", "--kubeconfig", kubeconfig],
-      ...["--configDir", config.files, "--meshConfig", meshFile],
+      ...["discovery", "--registries=Kubernetes", "--meshConfig", meshFile],
       ...["--clusterID", "Kubernetes", "--namespace", "istio-system"],
       ...["--httpAddr", on(http), "--grpcAddr", on(grpc), "--secureGRPCAddr", on(secureGrpc)],
-      ...["--monitoringAddr", on(monitoring), "--httpsAddr", on(https)],
-      ...["--ctrlz_port", String(control)],
+      ...["--monitoringAddr", on(monitoring), "--httpsAddr", on(webhooks)],
+      ...["--ctrlz_port", String(control), ...more.flags],
     ],
     {
       cwd: folder,
       env: {
         ...WITHOUT_ISTIO_EXTENSIONS,
         ...{ POD_NAME: "istiod", POD_NAMESPACE: "istio-system", CLUSTER_ID: "Kubernetes" },
-        ...{ PILOT_CERT_PROVIDER: "istiod", JWT_RULE: issuer.jwtRule },
-        ...{ PILOT_ENABLE_GATEWAY_API: "false", PILOT_ENABLE_AMBIENT: "false" },
-        PILOT_ENABLE_WORKLOAD_ENTRY_AUTOREGISTRATION: "false",
+        ...{ PILOT_CERT_PROVIDER: "istiod", ...more.env },
       },
     },
   );
-  const stop = async () => {
-    await child.stop();
-    await Promise.all([stub.close(), issuer.close()]);
-  };
   try {
-    const rootCertificate = await eventually("istiod to be ready", async () => {
+    await eventually("istiod to be ready", async () => {
       child.mustRun();
       const ready = await fetch(`http://${on(http)}/ready`).then(
         ({ ok }) => ok,
         () => false,
       );
-      const map = stub.get("ConfigMap", "istio-system", "istio-ca-root-cert");
-      return ready
-        ? (map?.["data"] as Record<string, string> | undefined)?.["root-cert.pem"]
-        : undefined;
+      return ready ? true : undefined;
     });
-    return {
-      ...{ port: secureGrpc, rootCertificate, mint: issuer.mint, output: child.output, stop },
-      put: stub.put,
-      metrics: async (prefix) => {
-        const response = await fetch(`http://${on(monitoring)}/metrics`);
-        return (await response.text()).split("\n").filter((line) => line.startsWith(prefix));
-      },
-    };
   } catch (error) {
-    await stop();
+    await child.stop();
     throw new Error(`${String(error)}\n${child.output()}`, { cause: error });
   }
+  return { secureGrpc, monitoring, webhooks, output: child.output, stop: child.stop };
 }
 
 /** The public Envoy has none of Istio's own filters. */
