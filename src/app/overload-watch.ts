@@ -23,16 +23,18 @@ export type OverloadChange = {
  */
 export function watchOverload(options: {
   readonly clock: Clock;
+  /** CPU time that this process has used so far, milliseconds. */
+  readonly cpuMs: () => number;
   readonly onChange: (change: OverloadChange) => void;
 }): OverloadWatch {
-  const { clock, onChange } = options;
+  const { clock, cpuMs, onChange } = options;
   let state = initialShedState(clock.monotonicMs());
   let undecidedStreams = 0;
   let dueMs = state.sampledAtMs + TICK_MS;
   const sample = (nowMs: number) => {
     const lagMs = Math.max(0, nowMs - dueMs);
     const { isShedding } = state;
-    state = nextShedState(state, { lagMs, undecidedStreams, nowMs });
+    state = nextShedState(state, { lagMs, undecidedStreams, cpuMs: cpuMs(), nowMs });
     if (state.isShedding !== isShedding) {
       onChange({ isShedding: !isShedding, lagMs: Math.round(lagMs), undecidedStreams });
     }

@@ -13,7 +13,7 @@ import { exposeOverload } from "../adapters/prometheus/overload-metrics.js";
 import { exposeProcess } from "../adapters/prometheus/process-metrics.js";
 import { prometheusRateLimitMetrics } from "../adapters/prometheus/rate-limit-metrics.js";
 import { exposeVersionHealth } from "../adapters/prometheus/version-health-metrics.js";
-import { systemClock } from "../adapters/system/clock.js";
+import { processCpuMs, systemClock } from "../adapters/system/clock.js";
 import { makeLogger, type LogLevel } from "../adapters/system/logger.js";
 import { systemRandom } from "../adapters/system/random.js";
 import { pollVersionHealth } from "../adapters/version-health/poll-version-health.js";
@@ -131,6 +131,7 @@ function deciding(
 function watchForOverload(registry: Registry, logger: Logger): OverloadWatch {
   const overload = watchOverload({
     clock: systemClock,
+    cpuMs: processCpuMs,
     onChange: ({ isShedding, ...seen }) => {
       if (isShedding) logger.warn(seen, "overloaded: shedding to the default decision");
       else logger.warn(seen, "recovered: deciding again");

@@ -80,7 +80,6 @@ test("overload is answered by default and at once, and is over without a restart
   console.table([{ ...figures, "p50 ms": result.p50Ms, "p99 ms": result.p99Ms }]);
   expect(Object.keys(result.outcomes)).toEqual(["200"]);
   expect(figures.timeouts).toBeLessThan(figures.shed);
-  expect(result.p50Ms).toBeLessThan(MESSAGE_TIMEOUT_MS);
   await recovered();
   mesh.pods.v1.received.length = 0;
   await send();

@@ -15,6 +15,7 @@ afterEach(() => {
 const watch = () =>
   watchOverload({
     clock: { nowMs: () => 0, monotonicMs: () => nowMs },
+    cpuMs: () => nowMs,
     onChange: (change) => changes.push(change),
   });
 
