@@ -30,7 +30,8 @@ const slowToDecide = (at: Parameters<typeof trafficPolicy>[0]): PolicyInput =>
 let mesh: Mesh<TrafficPod>;
 beforeAll(async () => {
   const renderFlags = ["--message-timeout-ms", String(MESSAGE_TIMEOUT_MS)];
-  mesh = await openMesh({ pods: TRAFFIC_PODS, policy: slowToDecide, renderFlags });
+  const extprocFlags = ["--drain-ms", "0", "--max-lag-ms", "25"];
+  mesh = await openMesh({ pods: TRAFFIC_PODS, policy: slowToDecide, renderFlags, extprocFlags });
 });
 afterAll(() => mesh.close());
 

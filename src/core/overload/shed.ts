@@ -12,6 +12,8 @@ export type LoopSample = {
 
 export type ShedState = {
   readonly isShedding: boolean;
+  /** A tick that comes more than this after its time is late. */
+  readonly maxLagMs: number;
   /** The first of an unbroken row of late ticks; null: the last one was in time. */
   readonly lateSince: Pick<LoopSample, "nowMs" | "cpuMs"> | null;
   /** Calm seen, less what was late since, and how much of it ends the shedding. */
@@ -21,11 +23,7 @@ export type ShedState = {
   readonly sampledAtMs: number;
 };
 
-/**
- * A stall, however long, is one late tick, and only a row of them is overload. Envoy waits 50 ms for
- * a decision as Weir renders it.
- */
-export const LATE_MS = 25;
+/** A stall, however long, is one late tick, and only a row of them is overload. */
 const LATE_FOR_MS = 200;
 /**
  * Who is late and used less of the time has its CPU taken by others, as on a crowded machine: to
@@ -46,8 +44,8 @@ const RELAPSE_MS = 10_000;
 const MIN_CALM_MS = 500;
 const MAX_CALM_MS = 16_000;
 
-export const initialShedState = (nowMs: number): ShedState => ({
-  isShedding: false,
+export const initialShedState = (nowMs: number, maxLagMs: number): ShedState => ({
+  ...{ isShedding: false, maxLagMs },
   lateSince: null,
   calmMs: 0,
   calmNeededMs: MIN_CALM_MS,
@@ -58,7 +56,7 @@ export const initialShedState = (nowMs: number): ShedState => ({
 /** Whether to shed after this tick. Ticks are expected every 10 ms, and may come at any time. */
 export function nextShedState(state: ShedState, sample: LoopSample): ShedState {
   const { nowMs } = sample;
-  const isLate = sample.lagMs > LATE_MS;
+  const isLate = sample.lagMs > state.maxLagMs;
   const isCrowded = sample.undecidedStreams > MAX_UNDECIDED_STREAMS;
   const next = {
     ...state,
@@ -93,8 +91,8 @@ function rowOf(
  * The calm that a tick adds: none unless it is calm, and a late one takes back as much as it is late,
  * so that a stall now and then does not keep the shedding up.
  */
-function calmIn({ sampledAtMs }: ShedState, sample: LoopSample): number {
-  if (sample.lagMs > LATE_MS) return -sample.lagMs;
+function calmIn({ sampledAtMs, maxLagMs }: ShedState, sample: LoopSample): number {
+  if (sample.lagMs > maxLagMs) return -sample.lagMs;
   const isCalm = sample.lagMs < CALM_LAG_MS && sample.undecidedStreams < CALM_UNDECIDED_STREAMS;
   return isCalm ? sample.nowMs - sampledAtMs : 0;
 }

@@ -16,6 +16,7 @@ const watch = () =>
   watchOverload({
     clock: { nowMs: () => 0, monotonicMs: () => nowMs },
     cpuMs: () => nowMs,
+    maxLagMs: 25,
     onChange: (change) => changes.push(change),
   });
 

@@ -6,7 +6,7 @@ import {
   type ShedState,
 } from "../../../../src/core/overload/shed.js";
 
-const START = initialShedState(0);
+const START = initialShedState(0, 25);
 type Ticks = Partial<Omit<LoopSample, "nowMs" | "cpuMs">> & {
   readonly forMs: number;
   /** Share of the time that was ours; default: all. */
