@@ -5,7 +5,13 @@ import { runLoad, type LoadResult } from "../support/http-load.js";
 import { openMesh, type Mesh } from "../support/mesh.js";
 import type { PolicyInput } from "../support/policy-builder.js";
 import { sendRequest } from "../support/send-request.js";
-import { INFER, TRAFFIC_PODS, trafficPolicy, type TrafficPod } from "../support/traffic-policy.js";
+import {
+  GRPC,
+  INFER,
+  TRAFFIC_PODS,
+  trafficPolicy,
+  type TrafficPod,
+} from "../support/traffic-policy.js";
 import { runWeir } from "../support/weir-process.js";
 
 /** So many requests at once take some 400 ms to decide, and Envoy waits half of that. */
@@ -68,7 +74,8 @@ const recovered = () =>
 test("one stall is not overload, however long", async () => {
   const { pid } = mesh.extprocs[0]!;
   process.kill(pid, "SIGSTOP");
-  const stalled = Array.from({ length: 5 }, () => send());
+  // Of a model without experiments: slow decisions after the stall would be overload of their own.
+  const stalled = Array.from({ length: 5 }, () => sendRequest(mesh.port, GRPC));
   await delay(1000);
   process.kill(pid, "SIGCONT");
   expect((await Promise.all(stalled)).map(({ status }) => status)).toEqual(Array(5).fill(200));
