@@ -13,30 +13,37 @@ import { launch, output } from "./programs.mjs";
 export const CLI = fileURLToPath(new URL("../dist/processes/cli.js", import.meta.url));
 const EXT_PROC = "envoy.filters.http.ext_proc";
 const COARSE_LIMIT = "envoy.filters.http.local_ratelimit";
+const FALLBACK = "envoy.filters.http.lua";
 const EXT_PROC_CLUSTER = "weir-extproc";
 const START_DEADLINE_MS = 20_000;
 
 /**
  * What `weir render` writes, with three changes: it fails closed and waits long, so that a request
  * that was not decided is an error and cannot hide among the fast ones; the limit of 20,000 requests
- * per second is away; and without a server the filter and its cluster are.
+ * per second is away; and without weir extproc its stand-in is, without a server the filter and its
+ * cluster too.
  *
  * @param {string} policyFile
- * @param {string | undefined} extproc  HOST:PORT
+ * @param {readonly string[]} extprocs  HOST:PORT of each replica; none: no ext_proc
+ * @param {boolean} isWeir
  */
-export async function renderedConfig(policyFile, extproc) {
+export async function renderedConfig(policyFile, extprocs, isWeir) {
   const yaml = await output(process.execPath, [
-    ...[CLI, "render", "--target", "envoy", policyFile, "--failure-mode", "closed"],
+    ...[CLI, "render", "--target", "envoy", policyFile, "--message-timeout-ms", "1000"],
     ...["--listener", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--access-log", "/dev/null"],
-    ...["--message-timeout-ms", "1000"],
-    ...(extproc === undefined ? [] : ["--extproc", extproc]),
+    ...(extprocs.length === 0 ? [] : ["--extproc", ...extprocs]),
   ]);
   const config = parse(yaml);
   const { listeners, clusters } = config.static_resources;
   const manager = listeners[0].filter_chains[0].filters[0].typed_config;
-  const away = extproc === undefined ? [COARSE_LIMIT, EXT_PROC] : [COARSE_LIMIT];
+  const extProc = manager.http_filters.find(({ name }) => name === EXT_PROC).typed_config;
+  extProc.failure_mode_allow = false;
+  const away = [
+    ...[COARSE_LIMIT, ...(isWeir ? [] : [FALLBACK])],
+    ...(extprocs.length === 0 ? [EXT_PROC] : []),
+  ];
   manager.http_filters = manager.http_filters.filter(({ name }) => !away.includes(name));
-  if (extproc === undefined) {
+  if (extprocs.length === 0) {
     config.static_resources.clusters = clusters.filter(({ name }) => name !== EXT_PROC_CLUSTER);
   }
   return config;

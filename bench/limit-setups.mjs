@@ -77,7 +77,7 @@ export async function startSetup(setup, lab) {
   await writeFile(policyFile, stringify(policy(lab.upstreamPort)));
   const server = await setup.serve?.(lab, folder, policyFile);
   const isExtProc = setup.filter === "ext_proc";
-  const config = await renderedConfig(policyFile, isExtProc ? server.address : undefined);
+  const config = await renderedConfig(policyFile, isExtProc ? [server.address] : [], isExtProc);
   if (setup.filter === "ratelimit") addRateLimitFilter(config, server.address);
   const envoy = await startEnvoy(lab.envoy, folder, config);
   const stop = async () => {

@@ -10,7 +10,7 @@ const PATH = "/v2/models/magika/infer";
  * @typedef {object} Window  what one stretch of load cost
  * @property {number} requests
  * @property {number} requestsPerSecond
- * @property {number} serverUs  CPU of the ext_proc server per request
+ * @property {number} serverUs  CPU of the ext_proc servers per request
  * @property {number} envoyUs   CPU of Envoy per request
  * @property {number} othersShare  of all CPU time used meanwhile, that of programs outside of this run
  * @property {{ p50: number, p90: number, p99: number, p999: number }} latencyMs
@@ -28,14 +28,14 @@ const PATH = "/v2/models/magika/infer";
  * @returns {Promise<Window>}
  */
 export async function measure(running, load) {
-  const { setup, server, envoy } = running;
+  const { setup, servers, envoy } = running;
   const before = await reading(running);
   const { requests, failures, seconds, latencyMs } = await sendLoad(envoy.address, load);
   const after = await reading(running);
   const spent = (what) => after[what] - before[what];
   checkAnswers(setup, requests, failures);
-  if (server !== undefined) checkCount(setup, "side streams", requests, spent("streams"));
-  if (server?.admin !== undefined) checkCount(setup, "decisions", requests, spent("decisions"));
+  if (servers.length > 0) checkCount(setup, "side streams", requests, spent("streams"));
+  if (setup.server === "weir") checkCount(setup, "decisions", requests, spent("decisions"));
   return {
     requests,
     requestsPerSecond: requests / seconds,
@@ -52,15 +52,19 @@ async function sendLoad(address, { program, connections, seconds, rate }) {
   return JSON.parse(await output(program, args));
 }
 
-async function reading({ server, envoy }) {
+async function reading({ servers, envoy }) {
+  const sumOf = async (read) => {
+    const values = await Promise.all(servers.map(read));
+    return values.reduce((sum, value) => sum + value, 0);
+  };
   return {
-    server: server === undefined ? 0 : await cpuMicroseconds(server.pid),
+    server: await sumOf(({ pid }) => cpuMicroseconds(pid)),
     envoy: await cpuMicroseconds(envoy.pid),
     // Everything that this run started, the load generator that has ended included.
     run: await cpuMicroseconds(process.pid),
     machine: await machineBusyMicroseconds(),
     streams: await sideStreams(envoy.admin),
-    decisions: server?.admin === undefined ? 0 : await decisions(server.admin),
+    decisions: await sumOf(({ admin }) => (admin === undefined ? 0 : decisions(admin))),
   };
 }
 

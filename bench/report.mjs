@@ -20,6 +20,9 @@ export const EXT_PROC_ROWS = [
   row("Requests per second, to no ext_proc", 2, (one, { none }) => {
     return one.closed.requestsPerSecond / none.closed.requestsPerSecond;
   }),
+  row("Requests per second, to weir", 2, (one, { weir }) => {
+    return one.closed.requestsPerSecond / weir.closed.requestsPerSecond;
+  }),
   heading("Ratios, open loop"),
   ...ratiosOfCpu("open"),
   row("Added latency p50, to Go", 2, (one, { none, go }) => {
@@ -28,9 +31,13 @@ export const EXT_PROC_ROWS = [
   row("Added latency p99, to Go", 2, (one, { none, go }) => {
     return added("p99", one, none) / added("p99", go, none);
   }),
+  row("Added latency p99.9, to Go", 2, (one, { none, go }) => {
+    return added("p999", one, none) / added("p999", go, none);
+  }),
   heading("Open loop"),
   row("Added latency p50, ms", 2, (one, { none }) => added("p50", one, none)),
   row("Added latency p99, ms", 2, (one, { none }) => added("p99", one, none)),
+  row("Added latency p99.9, ms", 2, (one, { none }) => added("p999", one, none)),
   row("Latency p50, ms", 2, ({ open }) => open.latencyMs.p50),
   row("Latency p90, ms", 2, ({ open }) => open.latencyMs.p90),
   row("Latency p99, ms", 2, ({ open }) => open.latencyMs.p99),

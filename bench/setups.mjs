@@ -13,15 +13,19 @@ import { start } from "./programs.mjs";
  * @property {"none" | "go" | "weir"} server
  * @property {(port: number) => object} policy
  * @property {boolean} isLogged  assignments go to a file
+ * @property {number} [replicas]  of the server; default: 1
  */
+
+const WEIR = { server: "weir", policy: smallPolicy, isLogged: false };
 
 /** @type {readonly Setup[]} */
 export const SETUPS = [
   { name: "none", title: "no ext_proc", server: "none", policy: smallPolicy, isLogged: false },
   { name: "go", title: "Go, minimal", server: "go", policy: smallPolicy, isLogged: false },
-  { name: "weir", title: "weir", server: "weir", policy: smallPolicy, isLogged: false },
-  { name: "logged", title: "weir, logged", server: "weir", policy: smallPolicy, isLogged: true },
-  { name: "large", title: "weir, large", server: "weir", policy: largePolicy, isLogged: false },
+  { ...WEIR, name: "weir", title: "weir" },
+  { ...WEIR, name: "logged", title: "weir, logged", isLogged: true },
+  { ...WEIR, name: "two", title: "weir, 2 replicas", replicas: 2 },
+  { ...WEIR, name: "large", title: "weir, large", policy: largePolicy },
 ];
 
 /**
@@ -46,27 +50,31 @@ export async function startSetup(setup, lab) {
   await mkdir(folder, { recursive: true });
   const policyFile = join(folder, "policy.yaml");
   await writeFile(policyFile, stringify(setup.policy(lab.upstreamPort)));
-  const server = await startServer(setup, lab, folder, policyFile);
-  const config = await renderedConfig(policyFile, server?.address);
+  const servers = await startServers(setup, lab, folder, policyFile);
+  const addresses = servers.map(({ address }) => address);
+  const config = await renderedConfig(policyFile, addresses, setup.server === "weir");
   const envoy = await startEnvoy(lab.envoy, folder, config);
   const stop = async () => {
     await envoy.stop();
-    await server?.stop();
+    for (const server of servers) await server.stop();
   };
-  return { setup, server, envoy, stop };
+  return { setup, servers, envoy, stop };
 }
 
-async function startServer(setup, lab, folder, policyFile) {
-  if (setup.server === "none") return undefined;
+async function startServers(setup, lab, folder, policyFile) {
+  if (setup.server === "none") return [];
   if (setup.server === "go") {
     const { pid, ready, stop } = await start(lab.goExtproc, []);
-    return { pid, stop, address: ready.address };
+    return [{ pid, stop, address: ready.address }];
   }
-  const { pid, ready, stop } = await start(lab.node, [
-    ...[...lab.nodeFlags, CLI, "extproc", "-p", policyFile, "--log-level", "warn"],
-    ...["--grpc-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"],
-    ...["--drain-ms", "0", "--finish-ms", "1000", "--transport", lab.transport],
-    ...(setup.isLogged ? ["--log-dir", join(folder, "log")] : []),
-  ]);
-  return { pid, stop, address: ready.grpc, admin: ready.admin };
+  const startOne = async () => {
+    const { pid, ready, stop } = await start(lab.node, [
+      ...[...lab.nodeFlags, CLI, "extproc", "-p", policyFile, "--log-level", "warn"],
+      ...["--grpc-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"],
+      ...["--drain-ms", "0", "--finish-ms", "1000", "--transport", lab.transport],
+      ...(setup.isLogged ? ["--log-dir", join(folder, "log")] : []),
+    ]);
+    return { pid, stop, address: ready.grpc, admin: ready.admin };
+  };
+  return Promise.all(Array.from({ length: setup.replicas ?? 1 }, startOne));
 }

@@ -1,4 +1,4 @@
-import { initialShedState, LATE_MS, nextShedState } from "../core/overload/shed.js";
+import { initialShedState, nextShedState } from "../core/overload/shed.js";
 import type { Clock, Overload } from "./ports.js";
 
 const TICK_MS = 10;
@@ -23,16 +23,20 @@ export type OverloadChange = {
  */
 export function watchOverload(options: {
   readonly clock: Clock;
+  /** CPU time that this process has used so far, milliseconds. */
+  readonly cpuMs: () => number;
+  /** How late the loop may be. */
+  readonly maxLagMs: number;
   readonly onChange: (change: OverloadChange) => void;
 }): OverloadWatch {
-  const { clock, onChange } = options;
-  let state = initialShedState(clock.monotonicMs());
+  const { clock, cpuMs, maxLagMs, onChange } = options;
+  let state = initialShedState(clock.monotonicMs(), maxLagMs);
   let undecidedStreams = 0;
   let dueMs = state.sampledAtMs + TICK_MS;
   const sample = (nowMs: number) => {
     const lagMs = Math.max(0, nowMs - dueMs);
     const { isShedding } = state;
-    state = nextShedState(state, { lagMs, undecidedStreams, nowMs });
+    state = nextShedState(state, { lagMs, undecidedStreams, cpuMs: cpuMs(), nowMs });
     if (state.isShedding !== isShedding) {
       onChange({ isShedding: !isShedding, lagMs: Math.round(lagMs), undecidedStreams });
     }
@@ -47,7 +51,7 @@ export function watchOverload(options: {
     isShedding: () => {
       if (state.isShedding) return true;
       const nowMs = clock.monotonicMs();
-      if (nowMs - dueMs > LATE_MS) sample(nowMs);
+      if (nowMs - dueMs > maxLagMs) sample(nowMs);
       return state.isShedding;
     },
     undecided: (change) => {

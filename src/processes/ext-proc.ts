@@ -13,7 +13,7 @@ import { exposeOverload } from "../adapters/prometheus/overload-metrics.js";
 import { exposeProcess } from "../adapters/prometheus/process-metrics.js";
 import { prometheusRateLimitMetrics } from "../adapters/prometheus/rate-limit-metrics.js";
 import { exposeVersionHealth } from "../adapters/prometheus/version-health-metrics.js";
-import { systemClock } from "../adapters/system/clock.js";
+import { processCpuMs, systemClock } from "../adapters/system/clock.js";
 import { makeLogger, type LogLevel } from "../adapters/system/logger.js";
 import { systemRandom } from "../adapters/system/random.js";
 import { pollVersionHealth } from "../adapters/version-health/poll-version-health.js";
@@ -46,6 +46,8 @@ export type ExtProcProcessOptions = {
   readonly logDirectory: string | undefined;
   readonly logLevel: LogLevel;
   readonly limitKeys: number;
+  /** The event loop may be so late before requests are shed. */
+  readonly maxLagMs: number;
   /** Absent: limits are this replica's own. */
   readonly redis: RedisOptions | undefined;
   readonly otlpEndpoint: string | undefined;
@@ -76,7 +78,7 @@ export async function runExtProc(options: ExtProcProcessOptions): Promise<void> 
     endpoint: options.otlpEndpoint,
     sampleRatio: options.traceSampleRatio,
   });
-  const overload = watchForOverload(registry, logger);
+  const overload = watchForOverload(options.maxLagMs, registry, logger);
   let state: "starting" | "ready" | "draining" = "starting";
   const admin = await serveAdmin({
     ...{ address: options.adminAddress, registry, logger },
@@ -128,9 +130,9 @@ function deciding(
   });
 }
 
-function watchForOverload(registry: Registry, logger: Logger): OverloadWatch {
+function watchForOverload(maxLagMs: number, registry: Registry, logger: Logger): OverloadWatch {
   const overload = watchOverload({
-    clock: systemClock,
+    ...{ clock: systemClock, cpuMs: processCpuMs, maxLagMs },
     onChange: ({ isShedding, ...seen }) => {
       if (isShedding) logger.warn(seen, "overloaded: shedding to the default decision");
       else logger.warn(seen, "recovered: deciding again");

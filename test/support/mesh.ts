@@ -49,6 +49,8 @@ export type Mesh<Pod extends string> = {
   readonly envoy: EnvoyProcess;
   /** Where clients connect. */
   readonly port: number;
+  /** One more Envoy with the same configuration; whoever starts it stops it. */
+  readonly startEnvoy: () => Promise<EnvoyProcess>;
   readonly policyFile: string;
   readonly at: Addresses<Pod>;
   readonly logDirectory: string;
@@ -88,7 +90,8 @@ export async function openMesh<Pod extends string>(options: MeshOptions<Pod>): P
   const extprocs = await Promise.all(
     Array.from({ length: options.replicas ?? 1 }, () => start([])),
   );
-  const envoy = await startRendered(folder, policyFile, extprocs, options);
+  const anotherEnvoy = await renderedEnvoy(folder, policyFile, extprocs, options);
+  const envoy = await anotherEnvoy();
   const stopTraffic = async () => {
     await envoy.stop();
     for (const extproc of extprocs) await extproc.stop();
@@ -96,7 +99,7 @@ export async function openMesh<Pod extends string>(options: MeshOptions<Pod>): P
   };
   return {
     ...{ pods, envoy, port: envoy.port, policyFile, at, logDirectory, extprocs },
-    ...{ writePolicy, stopTraffic },
+    ...{ writePolicy, stopTraffic, startEnvoy: anotherEnvoy },
     restart: async (replica) => {
       extprocs[replica] = await start(["--grpc-address", extprocs[replica]!.address("grpc")]);
     },
@@ -132,12 +135,13 @@ function addressesOf<Pod extends string>(pods: Readonly<Record<Pod, LoggingPod>>
   return Object.fromEntries(entries) as Addresses<Pod>;
 }
 
-async function startRendered<Pod extends string>(
+/** Starts one Envoy after another with what is rendered for the policy. */
+async function renderedEnvoy<Pod extends string>(
   folder: string,
   policyFile: string,
   extprocs: readonly WeirProcess[],
   options: MeshOptions<Pod>,
-): Promise<EnvoyProcess> {
+): Promise<() => Promise<EnvoyProcess>> {
   const free = "127.0.0.1:0";
   const { code, stderr } = await runWeir([
     ...["render", "--target", "envoy", "-o", folder, "--listener", free, "--admin", free],
@@ -148,7 +152,7 @@ async function startRendered<Pod extends string>(
   const root = parse(await readFile(join(folder, "envoy.yaml"), "utf8")) as Plain;
   const document = { header: [], root, comments: [] };
   const binary = await envoyBinary({ version: options.envoy ?? NEWEST_ENVOY });
-  return startEnvoy(binary, options.edit?.(document) ?? document);
+  return () => startEnvoy(binary, options.edit?.(document) ?? document);
 }
 
 async function readEvents(logDirectory: string): Promise<readonly LoggedEvent[]> {

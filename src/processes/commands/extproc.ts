@@ -22,6 +22,7 @@ type Options = {
   readonly logDir?: string;
   readonly logLevel: LogLevel;
   readonly limitKeys: number;
+  readonly maxLagMs: number;
   readonly redisUrl?: string;
   readonly redisCa?: string;
   readonly otlpEndpoint?: string;
@@ -88,6 +89,13 @@ const bounds = () => [
     "quotas kept in memory; least recently used out",
     100_000,
     "WEIR_LIMIT_KEYS",
+    1,
+  ),
+  wholeNumberOption(
+    "--max-lag-ms <ms>",
+    "how late the event loop may be before it sheds; half of Envoy's message timeout",
+    25,
+    "WEIR_MAX_LAG_MS",
     1,
   ),
   wholeNumberOption(

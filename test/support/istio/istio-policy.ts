@@ -43,6 +43,7 @@ export function istioPolicy(outside: {
           { name: "v3", address: service("magika") },
         ],
         default: "v1",
+        timeout: "2s",
       },
       {
         name: "rpc",

@@ -15,6 +15,8 @@ afterEach(() => {
 const watch = () =>
   watchOverload({
     clock: { nowMs: () => 0, monotonicMs: () => nowMs },
+    cpuMs: () => nowMs,
+    maxLagMs: 25,
     onChange: (change) => changes.push(change),
   });
 

@@ -6,17 +6,23 @@ import {
   type ShedState,
 } from "../../../../src/core/overload/shed.js";
 
-const START = initialShedState(0);
-type Ticks = Partial<Omit<LoopSample, "nowMs">> & { readonly forMs: number };
+const START = initialShedState(0, 25);
+type Ticks = Partial<Omit<LoopSample, "nowMs" | "cpuMs">> & {
+  readonly forMs: number;
+  /** Share of the time that was ours; default: all. */
+  readonly own?: number;
+};
 
 /** Ticks as a loop makes them: each 10 ms after the one before, and later by its lag. */
 function after(state: ShedState, ...rows: readonly Ticks[]): ShedState {
   let now = state;
-  for (const { forMs, lagMs = 0, undecidedStreams = 0 } of rows) {
+  let cpuMs = 0;
+  for (const { forMs, lagMs = 0, undecidedStreams = 0, own = 1 } of rows) {
     const endMs = now.sampledAtMs + forMs;
     while (now.sampledAtMs < endMs) {
       const nowMs = now.sampledAtMs + 10 + lagMs;
-      now = nextShedState(now, { lagMs, undecidedStreams, nowMs });
+      cpuMs += own * (10 + lagMs);
+      now = nextShedState(now, { lagMs, undecidedStreams, cpuMs, nowMs });
     }
   }
   return now;
@@ -37,10 +43,19 @@ describe("shedding begins", () => {
       name: "stalls with a tick in time between them",
       rows: Array.from({ length: 100 }, () => [{ forMs: 150, lagMs: 100 }, { forMs: 10 }]).flat(),
     },
+    {
+      name: "ticks that are late because others use the CPU",
+      rows: [{ forMs: 60_000, lagMs: 60, own: 0.2 }],
+    },
     { name: "5,000 streams that wait", rows: [{ forMs: 60_000, undecidedStreams: 5000 }] },
     { name: "10,000 streams that wait", rows: [{ forMs: 60_000, undecidedStreams: 10_000 }] },
   ])("not for $name", ({ rows }) => {
     expect(after(START, ...rows).isShedding).toBe(false);
+  });
+
+  test("when our own work follows on a time when others had the CPU", () => {
+    const others = { forMs: 10_000, lagMs: 60, own: 0.1 };
+    expect(after(START, others, { forMs: 500, lagMs: 60, own: 0.9 }).isShedding).toBe(true);
   });
 
   test("at the first tick with more than 10,000 streams that wait", () => {
@@ -63,13 +78,15 @@ describe("shedding ends", () => {
     expect(after(overloaded(), ...restless).isShedding).toBe(false);
   });
 
-  test("not before 500 ms without a late tick", () => {
-    const broken = [{ forMs: 490 }, { forMs: 10, lagMs: 26 }, { forMs: 490 }];
-    expect(after(overloaded(), ...broken).isShedding).toBe(true);
+  test("later by what a late tick was late", () => {
+    const broken = [{ forMs: 490 }, { forMs: 10, lagMs: 100 }];
+    expect(after(overloaded(), ...broken, { forMs: 100 }).isShedding).toBe(true);
+    expect(after(overloaded(), ...broken, { forMs: 110 }).isShedding).toBe(false);
   });
 
   test.each([
     { name: "ticks are 5 ms late", row: { lagMs: 5 } },
+    { name: "ticks are late", row: { lagMs: 30 } },
     { name: "5,000 streams wait", row: { undecidedStreams: 5000 } },
   ])("not while $name", ({ row }) => {
     expect(after(overloaded(), { forMs: 60_000, ...row }).isShedding).toBe(true);
