@@ -113,15 +113,18 @@ test("under onOverload: reject it is refused, for another replica to take", asyn
 });
 
 test("no shed request was charged, logged or exposed", async () => {
-  const admitted = await metric('weir_requests_total{model="magika",outcome="admitted"}');
+  const admittedOf = (model: string) =>
+    metric(`weir_requests_total{model="${model}",outcome="admitted"}`);
+  const admitted = await admittedOf("magika");
+  const all = admitted + (await admittedOf("grpc"));
   const verdicts = await metric('weir_limit_verdicts_total{limit="everyone",kind="admitted"}');
   await mesh.stopTraffic();
   const { stderr } = await runWeir(["exposures", "--", mesh.logDirectory]);
   const counts = JSON.parse(stderr) as Readonly<Record<string, number>>;
-  expect(counts).toMatchObject({ assignments: admitted, orphanPredictions: 0, invalid: 0 });
-  expect(verdicts).toBe(admitted);
+  expect(counts).toMatchObject({ assignments: all, orphanPredictions: 0, invalid: 0 });
+  expect(verdicts).toBe(all);
   expect(counts["undecidedPredictions"]).toBeGreaterThan(SHED / 2);
-  // Eight arms of each decision that a pod answered.
-  const served = admitted - (counts["withoutPrediction"] ?? 0);
+  // Eight arms of each decision that a pod answered; of the other model none did.
+  const served = all - (counts["withoutPrediction"] ?? 0);
   expect(counts["exposures"]).toBe(8 * served);
 });
