@@ -56,9 +56,7 @@ export function makeHandleRequest(ports: HandleRequestPorts): HandleRequest {
     const nowMs = clock.nowMs();
     const policy = ports.policy();
     const isShed = ports.overload.isShedding();
-    const decision = decideSafely(ports, policy, facts, () =>
-      isShed ? shedDecision(policy, facts) : decideAndCharge(policy, ports.limits, facts, nowMs),
-    );
+    const decision = decideSafely(ports, policy, facts, nowMs, isShed);
     if (decision === null) {
       metrics.passedThrough();
       return { kind: "passThrough" };
@@ -112,10 +110,13 @@ function decideSafely(
   ports: HandleRequestPorts,
   policy: CompiledPolicy,
   facts: RequestFacts,
-  attempt: () => Decision | null,
+  nowMs: number,
+  isShed: boolean,
 ): Decision | null {
   try {
-    return attempt();
+    return isShed
+      ? shedDecision(policy, facts)
+      : decideAndCharge(policy, ports.limits, facts, nowMs);
   } catch (error) {
     ports.metrics.failed();
     ports.onError(error);

@@ -3,7 +3,7 @@ import { Command, Option } from "commander";
 import { writeKubernetesYaml, writeYaml } from "../../adapters/yaml/write-yaml.js";
 import type { CompiledPolicy } from "../../core/policy/compiled-policy.js";
 import { renderEnvoy } from "../../core/render/envoy/render-envoy.js";
-import { fallbackOf } from "../../core/render/fallback/fallback-program.js";
+import { fallbackOf, type Fallback } from "../../core/render/fallback/fallback-program.js";
 import { istioIssues } from "../../core/render/istio/istio-issues.js";
 import { renderIstio } from "../../core/render/istio/render-istio.js";
 import type { Policy } from "../../schema/policy.js";
@@ -68,12 +68,15 @@ async function renderedPolicy(
   { failureMode }: Pick<SharedFlags, "failureMode">,
   demands: (policy: Policy) => readonly PolicyIssue[] = () => [],
 ) {
-  const warnings = (policy: CompiledPolicy) =>
-    failureMode === "open" ? fallbackOf(policy).warnings : [];
+  let fallback: Fallback = { warnings: [] };
+  const warnings = (policy: CompiledPolicy) => {
+    if (failureMode === "open") fallback = fallbackOf(policy);
+    return fallback.warnings;
+  };
   const loaded = await requireLoaded(file, new Map(), { demands, warnings });
   for (const warning of loaded.warnings) process.stderr.write(`warning: ${warning}\n`);
   const { source, headersRead } = loaded.policy;
-  return { source, headersRead, fallback: fallbackOf(loaded.policy).program };
+  return { source, headersRead, fallback: fallback.program };
 }
 
 /** A flag without effect would be a setting that somebody believes in. */

@@ -4,7 +4,7 @@ import { METADATA_NAMESPACE } from "../../schema/headers.js";
 import { structOf, type Texts } from "./struct.js";
 
 /** Structured Field dictionary (RFC 9651) of the arms the request is in; undefined when in none. */
-export function armsOf({ arms }: Decision): string | undefined {
+export function armsOf({ arms }: Pick<Decision, "arms">): string | undefined {
   let members: string | undefined;
   for (const { experiment, arm, reason } of arms) {
     if (arm === null || (reason !== "assigned" && reason !== "override")) continue;

@@ -12,10 +12,11 @@ const PROGRAM = "fallback";
  * @param routes  all of the listener, or those alone that have `fallbackOn`
  */
 export function fallbackFilters(
-  { failureMode, fallback }: FailureOptions,
+  options: FailureOptions,
   routes: "all" | "chosen" = "all",
 ): readonly HttpFilter[] {
-  if (failureMode === "closed" || fallback === undefined) return [];
+  const fallback = programOf(options);
+  if (fallback === undefined) return [];
   const program = {
     inline_string: why(
       "Only when extproc did not answer: callers keep their arms; no overrides, limits and shadows.",
@@ -25,24 +26,31 @@ export function fallbackFilters(
   return [
     {
       name: "envoy.filters.http.lua",
-      typed_config: typed("envoy.extensions.filters.http.lua.v3.Lua", {
-        ...(routes === "all"
+      typed_config: typed(
+        "envoy.extensions.filters.http.lua.v3.Lua",
+        routes === "all"
           ? { default_source_code: program }
-          : { source_codes: { [PROGRAM]: program } }),
-      }),
+          : { source_codes: { [PROGRAM]: program } },
+      ),
     },
   ];
 }
 
 /** What happens to requests while extproc is away, for the head of a rendered file. */
-export function whileAway({ failureMode, fallback }: FailureOptions): string {
-  if (failureMode === "closed") return "requests get 503";
-  return fallback === undefined
+export function whileAway(options: FailureOptions): string {
+  if (options.failureMode === "closed") return "requests get 503";
+  return programOf(options) === undefined
     ? "the default versions serve"
     : "Envoy keeps callers in their arms";
 }
 
 /** Of a route: switches the filter on. A FilterConfig without a type would, but istiod refuses it. */
-export function fallbackOn(): Tree {
+export function fallbackOn(options: FailureOptions): Tree | undefined {
+  if (programOf(options) === undefined) return undefined;
   return typed("envoy.extensions.filters.http.lua.v3.LuaPerRoute", { name: PROGRAM });
+}
+
+/** Who fails closed decides nothing without extproc. */
+function programOf({ failureMode, fallback }: FailureOptions): string | undefined {
+  return failureMode === "open" ? fallback : undefined;
 }

@@ -200,7 +200,7 @@ function routes(
       value: {
         typed_per_filter_config: {
           [EXT_PROC]: extProcOn(),
-          [FALLBACK]: fallbackFilters(options).length === 0 ? undefined : fallbackOn(),
+          [FALLBACK]: fallbackOn(options),
           [COARSE_LIMIT]:
             options.maxRequestsPerSecond === null
               ? undefined
