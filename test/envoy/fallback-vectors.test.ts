@@ -5,6 +5,7 @@ import { fallbackOf } from "../../src/core/render/fallback/fallback-program.js";
 import type { Plain, RenderedDocument } from "../../src/core/render/rendered-document.js";
 import { headerViewOf } from "../../src/core/routing/facts.js";
 import { decide } from "../../src/core/routing/decide.js";
+import { armsOf } from "../../src/servers/ext-proc/decision-metadata.js";
 import { startEnvoy, type EnvoyProcess } from "../support/envoy-process.js";
 import { fallbackPolicies, fallbackRequests, type WireHeader } from "../support/fallback-cases.js";
 import { NEWEST_ENVOY, OLDEST_ENVOY } from "../support/mesh.js";
@@ -27,10 +28,7 @@ function decided(policy: CompiledPolicy, headers: readonly WireHeader[]): string
   const facts = { ...aRequest(), headers: headerViewOf(texts) };
   const assignment = decide(policy, facts, 0)!;
   if (assignment.refused !== null) return "refused";
-  const arms = assignment.arms
-    .filter(({ reason }) => reason === "assigned")
-    .map(({ experiment, arm }) => `${experiment}=${arm}`);
-  return [assignment.version, arms.join(", "), assignment.seed ?? "none"].join("|");
+  return [assignment.version, armsOf(assignment) ?? "", assignment.seed ?? "none"].join("|");
 }
 
 /** Instead of asking Envoy for headers, the program reads cases from a body and answers all of them. */

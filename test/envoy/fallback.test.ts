@@ -1,13 +1,12 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { compilePolicy } from "../../src/core/policy/compile-policy.js";
 import { headerViewOf } from "../../src/core/routing/facts.js";
 import { decide } from "../../src/core/routing/decide.js";
 import { FALLBACK_DECISION, HEADER } from "../../src/schema/headers.js";
-import { Policy } from "../../src/schema/policy.js";
+import { armsOf } from "../../src/servers/ext-proc/decision-metadata.js";
 import { eventually } from "../support/envoy-process.js";
 import { runLoad } from "../support/http-load.js";
 import { NEWEST_ENVOY, OLDEST_ENVOY, openMesh, type Mesh } from "../support/mesh.js";
-import type { PolicyInput } from "../support/policy-builder.js";
+import { aPolicy, type PolicyInput } from "../support/policy-builder.js";
 import { sendRequest } from "../support/send-request.js";
 import {
   GRPC,
@@ -64,8 +63,7 @@ describe.each([OLDEST_ENVOY, NEWEST_ENVOY])("extproc is away, Envoy %s", (envoy)
   const primaries = () => [...mesh.pods.v1.received, ...mesh.pods.v3.received];
 
   test("each request gets the version, arms and seed that extproc would give it", async () => {
-    const compiled = compilePolicy(Policy.parse(policyFor(mesh.at)));
-    if ("issues" in compiled) throw new Error(JSON.stringify(compiled.issues));
+    const policy = aPolicy(policyFor(mesh.at));
     for (const headers of SENDERS) {
       const answer = await send(headers);
       const texts = Object.entries(headers).map(([name, value]) => [
@@ -73,26 +71,23 @@ describe.each([OLDEST_ENVOY, NEWEST_ENVOY])("extproc is away, Envoy %s", (envoy)
         Buffer.from(value, "latin1").toString("utf8"),
       ]);
       const decided = decide(
-        compiled.policy,
+        policy,
         {
           ...{ method: "POST", path: INFER, host: "h", unhealthy: new Set() },
           headers: headerViewOf(Object.fromEntries(texts) as Record<string, string>),
         },
         0,
       )!;
-      const arms = decided.arms
-        .filter(({ reason }) => reason === "assigned")
-        .map(({ experiment, arm }) => `${experiment}=${arm}`);
       expect(answer).toMatchObject({ status: 200, body: decided.version });
       expect(answer.headers[HEADER.decision]).toBe(FALLBACK_DECISION);
       const received = primaries().at(-1)!.headers;
       for (const pod of Object.values(mesh.pods)) pod.received.length = 0;
       expect(received).toMatchObject({
         [HEADER.version]: `magika/${decided.version}`,
-        [HEADER.policy]: compiled.policy.version,
+        [HEADER.policy]: policy.version,
         [HEADER.decision]: FALLBACK_DECISION,
       });
-      expect(received[HEADER.arms]).toBe(arms.length > 0 ? arms.join(", ") : undefined);
+      expect(received[HEADER.arms]).toBe(armsOf(decided));
       expect(received[HEADER.seed]).toBe(decided.seed?.toString());
     }
   });

@@ -4,20 +4,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { parseAllDocuments } from "yaml";
 import { eventually } from "../support/envoy-process.js";
 import { startApiServer, type ApiServer } from "../support/istio/api-server.js";
+import { CHART, templateChart, VALUE_SETS } from "../support/istio/chart.js";
 import { istioctlOf } from "../support/istio/istioctl.js";
 import { istioTools, type IstioTools } from "../support/istio/istio-tools.js";
 import { writeSchemas } from "../support/istio/json-schemas.js";
 import type { KubeObject } from "../support/istio/kube-stub.js";
+import { objectsIn } from "../support/istio/manifests.js";
+import { namespaceObject } from "../support/istio/workload.js";
 
 const ISTIO = join(import.meta.dirname, "../../istio");
-const CHART = join(ISTIO, "chart");
 const NAMESPACES = ["istio-system", "istio-ingress", "weir-system", "models", "apps"];
-
-const objectsIn = (text: string): readonly KubeObject[] =>
-  parseAllDocuments(text).flatMap((document) => (document.toJS() as KubeObject | null) ?? []);
 
 let tools: IstioTools;
 let folder: string;
@@ -34,7 +32,7 @@ beforeAll(async () => {
   );
   for (const definition of definitions) await api.apply(definition);
   for (const name of NAMESPACES) {
-    await api.apply({ apiVersion: "v1", kind: "Namespace", metadata: { name } });
+    await api.apply(namespaceObject(name));
   }
   // The API server publishes new kinds some time after it has taken them.
   schemas = await eventually(
@@ -57,13 +55,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-async function chart(values: string): Promise<string> {
-  const { stdout } = await promisify(execFile)(tools.helm, [
-    ...["template", "weir", CHART, "--kube-version", "1.36.0", "--namespace", "weir-system"],
-    ...["-f", join(CHART, values)],
-  ]);
-  return stdout;
-}
+const chart = (values: string) => templateChart(tools, "weir-system", "-f", join(CHART, values));
 
 /** What kubeconform has against a file, with unknown fields refused. */
 async function nonconformity(text: string): Promise<string> {
@@ -78,7 +70,6 @@ async function nonconformity(text: string): Promise<string> {
 
 const examples = ["ab-test", "mesh-clients", "shadow-and-limits"];
 const bases = ["extproc", "models"];
-const values = ["values", "ci/models", "ci/everything", "ci/quiet", "ci/shared-limits"];
 const sources: readonly (readonly [string, () => Promise<string>])[] = [
   ...examples.map((name) => {
     return [`istio/${name}.yaml`, () => readFile(join(ISTIO, `${name}.yaml`), "utf8")] as const;
@@ -87,7 +78,7 @@ const sources: readonly (readonly [string, () => Promise<string>])[] = [
     const file = join(ISTIO, "base", name, `${name}.yaml`);
     return [`istio/base/${name}`, () => readFile(file, "utf8")] as const;
   }),
-  ...values.map((name) => [`the chart with ${name}.yaml`, () => chart(`${name}.yaml`)] as const),
+  ...VALUE_SETS.map((name) => [`the chart with ${name}`, () => chart(name)] as const),
 ];
 
 describe.each(sources)("%s", (_name, read) => {

@@ -1,17 +1,13 @@
-import { execFile } from "node:child_process";
 import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseAllDocuments } from "yaml";
+import { CHART, lintChart, templateChart, VALUE_SETS } from "../support/istio/chart.js";
 import { analysisOf, istioctlOf, type Istioctl } from "../support/istio/istioctl.js";
 import { istioTools, type IstioTools } from "../support/istio/istio-tools.js";
 
 const ISTIO = join(import.meta.dirname, "../../istio");
-const CHART = join(ISTIO, "chart");
-/** Built by itself, helm takes the cluster for an old one. */
-const KUBERNETES = ["--kube-version", "1.34.0"];
 
 let tools: IstioTools;
 let istioctl: Istioctl;
@@ -23,10 +19,8 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-const helm = async (...args: readonly string[]) =>
-  (await promisify(execFile)(tools.helm, args, { timeout: 60_000 })).stdout;
 const template = (namespace: string, ...args: readonly string[]) =>
-  helm("template", "weir", CHART, ...KUBERNETES, "--namespace", namespace, ...args);
+  templateChart(tools, namespace, ...args);
 
 type Container = { readonly name: string; readonly [key: string]: unknown };
 type Manifest = {
@@ -46,17 +40,11 @@ type Manifest = {
 const manifests = (text: string): readonly Manifest[] =>
   parseAllDocuments(text).map((document) => document.toJS() as Manifest);
 
-describe.each([
-  "values.yaml",
-  "ci/models.yaml",
-  "ci/everything.yaml",
-  "ci/quiet.yaml",
-  "ci/shared-limits.yaml",
-])("the chart with %s", (values) => {
+describe.each(VALUE_SETS)("the chart with %s", (values) => {
   const file = join(CHART, values);
 
   test("passes helm lint and istioctl analyze", async () => {
-    const lint = await helm("lint", CHART, "--strict", ...KUBERNETES, "-f", file);
+    const lint = await lintChart(tools, file);
     expect(lint).toContain("0 chart(s) failed");
     const rendered = join(folder, "chart.yaml");
     await writeFile(rendered, await template("weir-system", "-f", file));
@@ -76,12 +64,8 @@ describe.each([
 });
 
 test("no other value sets are there", async () => {
-  expect((await readdir(join(CHART, "ci"))).sort()).toEqual([
-    "everything.yaml",
-    "models.yaml",
-    "quiet.yaml",
-    "shared-limits.yaml",
-  ]);
+  const found = (await readdir(join(CHART, "ci"))).map((name) => `ci/${name}`);
+  expect(["values.yaml", ...found].sort()).toEqual([...VALUE_SETS].sort());
 });
 
 test.each([

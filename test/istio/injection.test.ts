@@ -1,22 +1,19 @@
-import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { parseAllDocuments } from "yaml";
 import { eventually } from "../support/envoy-process.js";
 import { startApiServer, type ApiServer } from "../support/istio/api-server.js";
+import { templateChart } from "../support/istio/chart.js";
 import { startIstiod, type Istiod } from "../support/istio/control-plane.js";
 import { istioctlOf, type Istioctl } from "../support/istio/istioctl.js";
 import { istioTools } from "../support/istio/istio-tools.js";
 import type { KubeObject } from "../support/istio/kube-stub.js";
+import { objectsIn } from "../support/istio/manifests.js";
+import { namespaceObject } from "../support/istio/workload.js";
 import { weir } from "../support/weir-command.js";
 
 const ISTIO = join(import.meta.dirname, "../../istio");
-
-const objectsIn = (text: string): readonly KubeObject[] =>
-  parseAllDocuments(text).flatMap((document) => (document.toJS() as KubeObject | null) ?? []);
 
 let folder: string;
 let istioctl: Istioctl;
@@ -46,11 +43,7 @@ beforeAll(async () => {
   for (const object of generated.filter(({ kind }) => kind.endsWith("WebhookConfiguration"))) {
     await api.apply(reachable(object));
   }
-  const { stdout } = await promisify(execFile)(tools.helm, [
-    ...["template", "weir", join(ISTIO, "chart"), "--kube-version", "1.36.0"],
-    ...["--namespace", "weir-system"],
-  ]);
-  chart = objectsIn(stdout);
+  chart = objectsIn(await templateChart(tools, "weir-system"));
 });
 afterAll(async () => {
   await istiod.stop();
@@ -74,7 +67,7 @@ function reachable(configuration: KubeObject): KubeObject {
 }
 
 const namespace = (name: string, labels: Readonly<Record<string, string>> = {}) =>
-  api.apply({ apiVersion: "v1", kind: "Namespace", metadata: { name, labels } });
+  api.apply(namespaceObject(name, labels));
 
 type Probe = { readonly httpGet: { readonly path: string; readonly port: unknown } };
 type Container = {
@@ -106,6 +99,9 @@ async function podOfTheChart(
   return (await api.apply(pod, options)) as Pod;
 }
 
+/** So that nothing but a label of the namespace can have it injected. */
+const NO_LABEL = { labels: { "sidecar.istio.io/inject": undefined } };
+
 const containersOf = ({ spec }: Pod) => ({
   init: (spec.initContainers ?? []).map(({ name }) => name),
   main: spec.containers.map(({ name }) => name),
@@ -115,12 +111,12 @@ const proxyOf = ({ spec }: Pod) =>
 
 describe("istiod injects the chart's pods", () => {
   test.each([
-    ["in a namespace that asks for it", "by-namespace", { "istio-injection": "enabled" }],
-    ["in a namespace of a revision", "by-revision", { "istio.io/rev": "default" }],
-    ["by their own label, in any namespace", "by-pod", {}],
-  ])("%s, as a native sidecar that is ready before them", async (_how, name, labels) => {
+    ["in a namespace that asks for it", "by-namespace", { "istio-injection": "enabled" }, NO_LABEL],
+    ["in a namespace of a revision", "by-revision", { "istio.io/rev": "default" }, NO_LABEL],
+    ["by their own label, in any namespace", "by-pod", {}, {}],
+  ])("%s, as a native sidecar that is ready before them", async (_how, name, labels, changed) => {
     await namespace(name, labels);
-    const pod = await injected(() => podOfTheChart(name));
+    const pod = await injected(() => podOfTheChart(name, changed));
     expect(containersOf(pod)).toEqual({ init: ["istio-init", "istio-proxy"], main: ["weir"] });
     // Kubernetes starts what comes after a sidecar when the sidecar's startup probe has passed.
     expect(proxyOf(pod)).toMatchObject({
@@ -153,10 +149,14 @@ describe("istiod injects the chart's pods", () => {
     expect(webhooks.length).toBeGreaterThan(0);
     for (const object of webhooks) await api.apply(reachable(object));
     await namespace("by-tag", { "istio.io/rev": "prod" });
-    const pod = await injected(() =>
-      podOfTheChart("by-tag", { labels: { "sidecar.istio.io/inject": undefined } }),
-    );
+    const pod = await injected(() => podOfTheChart("by-tag", NO_LABEL));
     expect(containersOf(pod).init).toContain("istio-proxy");
+  });
+
+  test("and leaves those alone that nothing asks for", async () => {
+    await namespace("by-nothing");
+    const pod = await podOfTheChart("by-nothing", NO_LABEL);
+    expect(containersOf(pod)).toEqual({ init: [], main: ["weir"] });
   });
 });
 

@@ -5,6 +5,7 @@ import { eventually } from "../support/envoy-process.js";
 import { runLoad } from "../support/http-load.js";
 import { openIstioLab, type IstioLab } from "../support/istio/istio-lab.js";
 import { istioPolicy } from "../support/istio/istio-policy.js";
+import { answerUnkept } from "../support/logging-pod.js";
 import { isUndecided } from "../support/mesh.js";
 import { runWeir } from "../support/weir-process.js";
 
@@ -41,7 +42,7 @@ type Seen = {
   readonly copied: Set<string>;
 };
 
-/** Counts what pods get instead of keeping it. */
+/** Counts what pods get. */
 function watch({ pods }: IstioLab): Seen {
   const seen: Seen = {
     ...{ decided: 0, undecided: 0, fallbacks: 0, flips: 0, chosen: 0, copies: 0 },
@@ -56,17 +57,9 @@ function watch({ pods }: IstioLab): Seen {
       seen.copied.add(String(headers["x-user-id"]));
     }
   };
-  for (const name of ["v1", "v3"] as const) {
-    pods[name].answerWith((request) => {
-      pods[name].received.length = 0;
-      count(request);
-      return { body: name };
-    });
-  }
-  pods.next.answerWith(() => {
-    pods.next.received.length = 0;
+  for (const name of ["v1", "v3"] as const) answerUnkept(name, pods[name], count);
+  answerUnkept("next", pods.next, () => {
     seen.copies += 1;
-    return {};
   });
   return seen;
 }

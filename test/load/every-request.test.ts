@@ -3,6 +3,7 @@ import { ENVOY_DEFAULTS } from "../../src/core/render/envoy/options.js";
 import { HEADER } from "../../src/schema/headers.js";
 import type { ReceivedRequest } from "../support/echo-upstream.js";
 import { runLoad, type LoadResult } from "../support/http-load.js";
+import { answerUnkept } from "../support/logging-pod.js";
 import { NEWEST_ENVOY, OLDEST_ENVOY, isUndecided, openMesh, type Mesh } from "../support/mesh.js";
 import { INFER, TRAFFIC_PODS, trafficPolicy, type TrafficPod } from "../support/traffic-policy.js";
 import { runWeir } from "../support/weir-process.js";
@@ -116,7 +117,7 @@ function figuresOf(result: LoadResult, seen: Seen): Record<string, string | numb
 
 type Seen = { undecided: number; arms: number; readonly decisions: Set<string> };
 
-/** Counts what reaches the pods instead of keeping it: 200,000 requests are too much to keep. */
+/** Counts what reaches the pods. */
 function watchPrimaries(mesh: Mesh<TrafficPod>): Seen {
   const seen: Seen = { undecided: 0, arms: 0, decisions: new Set() };
   const count = ({ headers }: ReceivedRequest) => {
@@ -125,14 +126,8 @@ function watchPrimaries(mesh: Mesh<TrafficPod>): Seen {
     const arms = headers[HEADER.arms];
     if (typeof arms === "string") seen.arms += arms.split(",").length;
   };
-  for (const name of ["v1", "v3", "copies"] as const) {
-    const pod = mesh.pods[name];
-    pod.answerWith((request) => {
-      pod.received.length = 0;
-      if (name !== "copies") count(request);
-      return { body: name };
-    });
-  }
+  for (const name of ["v1", "v3"] as const) answerUnkept(name, mesh.pods[name], count);
+  answerUnkept("copies", mesh.pods.copies);
   return seen;
 }
 

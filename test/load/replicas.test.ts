@@ -1,6 +1,7 @@
 import { afterAll, afterEach, describe, expect, test } from "vitest";
 import { eventually } from "../support/envoy-process.js";
 import { runLoad, type LoadResult } from "../support/http-load.js";
+import { answerUnkept } from "../support/logging-pod.js";
 import { isUndecided, openMesh, type Mesh, type MeshOptions } from "../support/mesh.js";
 import { INFER, TRAFFIC_PODS, trafficPolicy, type TrafficPod } from "../support/traffic-policy.js";
 import { runWeir } from "../support/weir-process.js";
@@ -30,16 +31,11 @@ type Counts = { answered: number; decided: number; undecided: number; refused: n
 function startLoad({ port, pods }: Mesh<TrafficPod>): RunningLoad {
   const counts: Counts = { answered: 0, decided: 0, undecided: 0, refused: 0 };
   for (const name of ["v1", "v3"] as const) {
-    pods[name].answerWith(({ headers }) => {
-      pods[name].received.length = 0;
+    answerUnkept(name, pods[name], ({ headers }) => {
       counts[isUndecided(headers) ? "undecided" : "decided"] += 1;
-      return { body: name };
     });
   }
-  pods.copies.answerWith(() => {
-    pods.copies.received.length = 0;
-    return {};
-  });
+  answerUnkept("copies", pods.copies);
   const over = new AbortController();
   const result = runLoad({
     ...{ port, path: INFER, connections: CONNECTIONS, requests: Infinity, signal: over.signal },

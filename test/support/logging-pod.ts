@@ -51,6 +51,22 @@ export async function startLoggingPod(
   };
 }
 
+/**
+ * Makes a pod answer its name, and tell what it is sent instead of keeping it: hundreds of thousands
+ * of requests are too much to keep.
+ */
+export function answerUnkept(
+  name: string,
+  pod: Pick<LoggingPod, "received" | "answerWith">,
+  onRequest: (request: ReceivedRequest) => void = () => undefined,
+): void {
+  pod.answerWith((request) => {
+    pod.received.length = 0;
+    onRequest(request);
+    return { body: name };
+  });
+}
+
 function predictionOf(
   { headers }: ReceivedRequest,
   status: number,

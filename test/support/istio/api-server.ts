@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { eventually } from "../envoy-process.js";
 import { freePorts, startChild, type Child } from "./child.js";
+import { kubeconfigFor } from "./kubeconfig.js";
 import type { IstioTools } from "./istio-tools.js";
 import type { KubeObject } from "./kube-stub.js";
 
@@ -68,7 +69,8 @@ export async function startApiServer(tools: IstioTools, folder: string): Promise
       60_000,
     );
     const kubeconfig = file("kubeconfig.json");
-    await writeFile(kubeconfig, JSON.stringify(kubeconfigFor(secure, ca)));
+    const url = `https://127.0.0.1:${secure}`;
+    await writeFile(kubeconfig, kubeconfigFor({ server: url, ca, token: TOKEN }));
     return { kubeconfig, ask, apply: applier(ask), stop };
   } catch (error) {
     await stop();
@@ -133,18 +135,5 @@ function applier(ask: ApiServer["ask"]): ApiServer["apply"] {
     const answer = await ask("PATCH", path, object);
     if (answer.status >= 300) throw new Error(`${named}: ${String(answer.body["message"])}`);
     return answer.body;
-  };
-}
-
-function kubeconfigFor(port: number, ca: string) {
-  const cluster = {
-    server: `https://127.0.0.1:${port}`,
-    "certificate-authority-data": Buffer.from(ca).toString("base64"),
-  };
-  return {
-    ...{ apiVersion: "v1", kind: "Config", "current-context": "lab" },
-    clusters: [{ name: "lab", cluster }],
-    users: [{ name: "lab", user: { token: TOKEN } }],
-    contexts: [{ name: "lab", context: { cluster: "lab", user: "lab" } }],
   };
 }

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { stringify } from "yaml";
 import { eventually } from "../envoy-process.js";
 import { freePorts, startChild } from "./child.js";
+import { kubeconfigFor } from "./kubeconfig.js";
 import type { IstioTools } from "./istio-tools.js";
 import { startKubeStub, type KubeObject } from "./kube-stub.js";
 import { startTokenIssuer } from "./service-account-tokens.js";
@@ -33,17 +34,21 @@ export async function startControlPlane(
   const issuer = await startTokenIssuer();
   await mkdir(folder, { recursive: true });
   const kubeconfig = join(folder, "kubeconfig.yaml");
-  await writeFile(kubeconfig, stringify(kubeconfigFor(stub.url)));
+  await writeFile(kubeconfig, kubeconfigFor({ server: stub.url }));
+  const closeStubs = () => Promise.all([stub.close(), issuer.close()]);
   const istiod = await startIstiod(tools, folder, {
     flags: ["--kubeconfig", kubeconfig, "--configDir", config.files],
     env: {
       ...{ JWT_RULE: issuer.jwtRule, PILOT_ENABLE_GATEWAY_API: "false" },
       ...{ PILOT_ENABLE_AMBIENT: "false", PILOT_ENABLE_WORKLOAD_ENTRY_AUTOREGISTRATION: "false" },
     },
+  }).catch(async (error: unknown) => {
+    await closeStubs();
+    throw error;
   });
   const stop = async () => {
     await istiod.stop();
-    await Promise.all([stub.close(), issuer.close()]);
+    await closeStubs();
   };
   try {
     const rootCertificate = await eventually("the root certificate", () => {
@@ -132,16 +137,5 @@ function meshConfig(port: number) {
     enableAutoMtls: true,
     outboundTrafficPolicy: { mode: "REGISTRY_ONLY" },
     defaultConfig: { discoveryAddress: `127.0.0.1:${port}` },
-  };
-}
-
-function kubeconfigFor(server: string) {
-  return {
-    apiVersion: "v1",
-    kind: "Config",
-    clusters: [{ name: "stub", cluster: { server } }],
-    users: [{ name: "stub", user: {} }],
-    contexts: [{ name: "stub", context: { cluster: "stub", user: "stub" } }],
-    "current-context": "stub",
   };
 }

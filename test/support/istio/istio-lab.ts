@@ -220,7 +220,7 @@ function modelServices(workloads: Workloads): readonly Service[] {
 function clusterObjects(pods: readonly Workload[], services: readonly Service[]) {
   const namespaces = new Set(["istio-system", ...pods.map(({ namespace }) => namespace)]);
   return [
-    ...[...namespaces].map(namespaceObject),
+    ...[...namespaces].map((name) => namespaceObject(name)),
     ...pods.map(podObject),
     ...services.flatMap(serviceObjects),
   ];

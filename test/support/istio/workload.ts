@@ -25,8 +25,11 @@ export type Service = {
   readonly workloads: readonly Workload[];
 };
 
-export function namespaceObject(name: string): KubeObject {
-  return { apiVersion: "v1", kind: "Namespace", metadata: { name } };
+export function namespaceObject(
+  name: string,
+  labels: Readonly<Record<string, string>> = {},
+): KubeObject {
+  return { apiVersion: "v1", kind: "Namespace", metadata: { name, labels } };
 }
 
 /** The pod, as istiod looks up labels and identity by its address. */
