@@ -1,6 +1,7 @@
 import type { Batcher, QueuedRequest, Refusal, Run } from "../core/batching/request.js";
 import { RetryBudget } from "../core/batching/retry-budget.js";
 import { ServiceError } from "../core/error.js";
+import type { SequenceStep } from "../core/serving/sequence.js";
 import type { CallerSignal } from "./call-facts.js";
 import type {
   InstancePool,
@@ -23,6 +24,8 @@ export type BatchRequest = {
   /** 1 comes before 2, which is usual; 0 is unset. */
   readonly priority: number;
   readonly tenant: string;
+  /** Where the model keeps state. */
+  readonly sequence?: SequenceStep | undefined;
   /** The mesh tried it before. */
   readonly isRetry: boolean;
   /** Aborted when the caller is gone; takes the request out of the queue. */
@@ -32,7 +35,7 @@ export type BatchRequest = {
 export type BatchAnswer = {
   readonly outputs: ModelOutput;
   readonly queueMs: number;
-  /** Items of the batch it ran in. */
+  /** Items of the batch it ran in; 0: it was answered before, and did not run. */
   readonly batchSize: number;
 };
 

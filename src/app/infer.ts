@@ -3,6 +3,8 @@ import { checkInputs, hasEmptyInput } from "../core/serving/check-inputs.js";
 import { checkClassifiable, classify } from "../core/serving/classification.js";
 import type { BatchShape } from "../core/serving/check-inputs.js";
 import type { ModelSpec } from "../core/serving/model-spec.js";
+import { checkStep } from "../core/serving/sequence.js";
+import type { SequenceStep } from "../core/serving/sequence.js";
 import type { BatchAnswer } from "./batch-runner.js";
 import type { CallFacts } from "./call-facts.js";
 import type { ModelInput, ModelOutput, ServingMetrics, Stages } from "./model-ports.js";
@@ -26,6 +28,7 @@ export type InferRequest = {
   readonly priority: number;
   /** Counts where the mesh names none. */
   readonly tenant?: string | undefined;
+  readonly sequence?: SequenceStep | undefined;
 };
 
 /** Facts of the call that come beside the body. */
@@ -69,6 +72,7 @@ export function makeInfer(parts: InferParts): Infer {
         queueSeconds: batch.queueMs / 1000,
         inferSeconds: Math.max(0, answeredAtMs - submittedAtMs - batch.queueMs) / 1000,
         outputSeconds: (parts.clock.monotonicMs() - answeredAtMs) / 1000,
+        cache: served.loaded.cacheBytes === undefined ? "none" : cacheResult(batch),
       };
       record(parts, served.spec, call, { status: 200, items, outputs, batch, stages });
       return reply;
@@ -80,8 +84,11 @@ export function makeInfer(parts: InferParts): Infer {
   };
 }
 
+const cacheResult = ({ batchSize }: BatchAnswer): Stages["cache"] =>
+  batchSize === 0 ? "hit" : "miss";
+
 /** Refuses what is wrong before it is queued. */
-function checked(spec: ModelSpec, { input, outputs }: InferRequest): BatchShape {
+function checked(spec: ModelSpec, { input, outputs, sequence }: InferRequest): BatchShape {
   // What a pipeline takes and gives is for the pipeline to say.
   if (input.kind === "raw") return { items: 1, shapeKey: "raw", length: 1 };
   for (const { name, classes } of outputs ?? []) {
@@ -94,7 +101,9 @@ function checked(spec: ModelSpec, { input, outputs }: InferRequest): BatchShape 
     }
     if (classes > 0) checkClassifiable(name, found.datatype);
   }
-  return checkInputs(spec, input.tensors);
+  const shape = checkInputs(spec, input.tensors);
+  checkStep(spec, sequence, shape.items);
+  return shape;
 }
 
 async function runQueued(
@@ -104,7 +113,7 @@ async function runQueued(
   request: InferRequest,
   shape: BatchShape,
 ): Promise<BatchAnswer> {
-  const { input, timeoutMs = Infinity, priority } = request;
+  const { input, timeoutMs = Infinity, priority, sequence } = request;
   const budgetMs = Math.min(timeoutMs, call.meshTimeoutMs ?? Infinity, loaded.sloMs ?? Infinity);
   const deadlineAtMs = call.receivedAtMs + budgetMs;
   if (deadlineAtMs <= parts.clock.monotonicMs()) {
@@ -113,7 +122,7 @@ async function runQueued(
   }
   const facts = {
     ...{ deadlineAtMs, priority, tenant: call.tenant ?? request.tenant ?? "" },
-    ...{ isRetry: call.attempt > 1, signal: call.signal },
+    ...{ isRetry: call.attempt > 1, signal: call.signal, sequence },
   };
   const isEmpty = input.kind === "tensors" && hasEmptyInput(input.tensors);
   try {

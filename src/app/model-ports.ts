@@ -39,6 +39,8 @@ export type LoadedVersion = {
   readonly maxQueued: number;
   /** True: equal inputs that are under way together are run once. */
   readonly coalesce: boolean;
+  /** Bytes of answers that are kept for equal inputs; undefined: none are. */
+  readonly cacheBytes: number | undefined;
   /** What the warm-up measured. */
   readonly profile: readonly ProfilePoint[];
   readonly instances: InstancePool;
@@ -80,6 +82,8 @@ export type Stages = {
   readonly queueSeconds: number;
   readonly inferSeconds: number;
   readonly outputSeconds: number;
+  /** Whether the answer was kept from before; `none`: the model has no cache. */
+  readonly cache: "hit" | "miss" | "none";
 };
 
 export type Answered = ServedVersion & {

@@ -3,6 +3,7 @@ import { ServiceError } from "../core/error.js";
 import type { BatchAnswer, BatchRequest } from "./batch-runner.js";
 import type { CallerSignal } from "./call-facts.js";
 import type { ModelInput } from "./model-ports.js";
+import type { ResponseCache } from "./response-cache.js";
 import type { Submit } from "./submit.js";
 import { tensorBytes } from "./tensor-bytes.js";
 
@@ -11,22 +12,27 @@ type Flight = { readonly answer: Promise<BatchAnswer>; readonly deadlineAtMs: nu
 /**
  * Runs requests with equal inputs that are under way together once: retries, hedges and mirrors ask
  * twice. A request joins only what will be answered by its own deadline; whatever of the other's
- * fate is not its own (it was refused, or its caller left) it does not share.
+ * fate is not its own (it was refused, or its caller left) it does not share. With a cache, what was
+ * answered before is not run again at all.
  */
-export function submitOnce(submit: Submit): Submit {
+export function submitOnce(submit: Submit, cache?: ResponseCache): Submit {
   const flights = new Map<string, Flight>();
   const begin = async (key: string, request: BatchRequest) => {
     const answer = submit(request);
     const flight = { answer, deadlineAtMs: request.deadlineAtMs };
     flights.set(key, flight);
     try {
-      return await answer;
+      const answered = await answer;
+      cache?.set(key, answered.outputs);
+      return answered;
     } finally {
       if (flights.get(key) === flight) flights.delete(key);
     }
   };
   return async (request) => {
     const key = digestOf(request.input);
+    const outputs = cache?.get(key);
+    if (outputs !== undefined) return { outputs, queueMs: 0, batchSize: 0 };
     for (;;) {
       const flight = flights.get(key);
       if (flight === undefined || flight.deadlineAtMs > request.deadlineAtMs) {

@@ -99,6 +99,47 @@ const Padding = z
   });
 export type Padding = z.infer<typeof Padding>;
 
+const ResponseCache = z
+  .strictObject({
+    maxBytes: z
+      .int()
+      .min(1024)
+      .max(2 ** 40)
+      .default(64 * 2 ** 20)
+      .meta({ description: "Memory of the answers of each version; the last used ones stay." }),
+  })
+  .meta({
+    description:
+      "Answers are kept, and requests with the same inputs get them without a run; those that are under way together are run once. Only for models that give the same answer to the same inputs. Default: none are kept.",
+  });
+export type ResponseCache = z.infer<typeof ResponseCache>;
+
+const SequenceState = z.strictObject({
+  input: z.string().min(1).meta({ description: "Input that gets the state." }),
+  output: z.string().min(1).meta({ description: "Output that is the next state." }),
+  shape: z.array(z.int().min(0)).optional().meta({
+    description: "Of the zeros that a sequence begins with. Default: the input's, with 1 for -1.",
+  }),
+});
+
+const Sequence = z
+  .strictObject({
+    states: z.array(SequenceState).min(1).meta({
+      description: "What is kept from one request of a sequence to the next; callers don't see it.",
+    }),
+    maxIdleMs: z.int().min(1).max(86_400_000).default(60_000).meta({
+      description: "A sequence without a request for so long is forgotten.",
+    }),
+    maxSequences: z.int().min(1).max(1_000_000).default(10_000).meta({
+      description: "Sequences that are open together; more are refused with 503.",
+    }),
+  })
+  .meta({
+    description:
+      "The model keeps state: each request belongs to a sequence (sequence_id, sequence_start, sequence_end), whose requests run one after the other.",
+  });
+export type Sequence = z.infer<typeof Sequence>;
+
 export const ModelManifest = z
   .strictObject({
     apiVersion: z.literal(API_VERSION).meta({ description: "Version of this format." }),
@@ -140,6 +181,8 @@ export const ModelManifest = z
       description:
         "Requests with the same inputs that are under way together are run once. Only for models that give the same answer to the same inputs.",
     }),
+    responseCache: ResponseCache.optional(),
+    sequence: Sequence.optional(),
     instances: z.int().min(1).max(64).default(1).meta({
       description: "Sessions per version: each has its own thread and copy of the weights.",
     }),
@@ -184,6 +227,19 @@ export const ModelManifest = z
       description:
         "Names of the classes, by index: for the classification extension and the pipeline.",
     }),
+  })
+  .superRefine((manifest, context) => {
+    if (manifest.sequence === undefined) return;
+    const refuse = (...path: readonly string[]) => {
+      const message = `a model with sequence answers by its state, and takes tensors: leave ${path.join(".")} out`;
+      context.addIssue({ code: "custom", path: [...path], message });
+    };
+    if (manifest.coalesce) refuse("coalesce");
+    if (manifest.responseCache !== undefined) refuse("responseCache");
+    if (manifest.pipeline !== undefined) refuse("pipeline");
+    for (const [version, { pipeline }] of Object.entries(manifest.versions)) {
+      if (pipeline !== undefined) refuse("versions", version, "pipeline");
+    }
   })
   .meta({ title: "Model", description: "How the versions of one model are served." });
 export type ModelManifest = z.infer<typeof ModelManifest>;

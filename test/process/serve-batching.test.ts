@@ -19,6 +19,8 @@ beforeAll(async () => {
     "sum/model.yaml": manifest("maxBatchSize: 8"),
     "line/1/model.onnx": identityModel("FP32", "width"),
     "line/model.yaml": manifest("maxBatchSize: 8", PADDING, "warmUp: { shapes: { x: [1, 100] } }"),
+    "kept/1/model.onnx": sumModel(),
+    "kept/model.yaml": manifest("maxBatchSize: 8", "responseCache: { maxBytes: 4096 }"),
     "slow/1/model.onnx": slowModel(20),
     "slow/model.yaml": manifest("coalesce: true", "maxQueued: 64"),
   });
@@ -92,6 +94,22 @@ test("equal requests that are under way together run once", async () => {
   const answers = await Promise.all([9, 9, 9, 9].map((value) => slow(value)));
   expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
   expect(await metric(labels)).toBe(before + 1);
+});
+
+test("an answer that is kept is given again without a run, and counts as no inference", async () => {
+  const ask = (value: number) =>
+    infer("kept", { inputs: ["a", "b"].map((name) => fp32(name, [1, 2], [value, value])) });
+  const answers = [await ask(1), await ask(1), await ask(2)];
+  expect(answers.map(({ body }) => body.outputs?.[0]?.data)).toEqual([
+    [2, 2],
+    [2, 2],
+    [4, 4],
+  ]);
+  const labels = '\\{model="kept",version="1"\\}';
+  expect(await metric(`weir_batch_seconds_count${labels}`)).toBe(2);
+  expect(await metric(`nv_inference_count${labels}`)).toBe(2);
+  expect(await metric(`nv_cache_num_hits_per_model${labels}`)).toBe(1);
+  expect(await metric(`nv_cache_num_misses_per_model${labels}`)).toBe(2);
 });
 
 test("the admin port explains the last decisions with their figures", async () => {

@@ -56,7 +56,7 @@ describe("tritonclient over gRPC", () => {
       cuda_memory: error("UNIMPLEMENTED", /CudaSharedMemoryStatus/),
       model: error("NOT_FOUND", /unknown model "nope"/),
       shape: error("INVALID_ARGUMENT", /has shape \[1,3\]/),
-      sequence: error("INVALID_ARGUMENT", /"sequence_id" starts a sequence/),
+      sequence: error("INVALID_ARGUMENT", /sequence_id starts a sequence/),
       timeout: error("DEADLINE_EXCEEDED", /deadline over/),
       deadline: error("DEADLINE_EXCEEDED", /eadline/),
     });
@@ -88,9 +88,20 @@ describe("tritonclient over gRPC", () => {
     ]);
   });
 
+  test("keeps the state of sequences, which mix in one stream, in the order of their steps", () => {
+    expect(seen["sequences"]).toEqual({
+      config: [["state", "next"]],
+      inputs: ["x"],
+      unary: { 7: [1, 3, 6], speech: [10, 30, 60] },
+      streamed: { 8: [1, 3, 6], song: [10, 30, 60] },
+      ended: expect.stringMatching(/sequence "7" is not open here/) as string,
+      none: expect.stringMatching(/model tally\/1 keeps state: name the sequence/) as string,
+    });
+  });
+
   test("reads statistics that grew with what it sent", () => {
     expect(seen["statistics"]).toEqual({
-      models: DATATYPES.length + 3,
+      models: DATATYPES.length + 4,
       counts: [11, true],
       durations: {
         ...{ success: 11, fail: 0, queue: 11, compute_input: 11, compute_infer: 11 },
@@ -123,7 +134,7 @@ describe("tritonclient over gRPC", () => {
   test("does the same over asyncio", () => {
     expect(seen["aio"]).toEqual({
       ...{ live: true, ready: true, metadata: "sum", config: 8, stats: 1 },
-      ...{ index: DATATYPES.length + 3, answers: Array(8).fill([[4, 6]]) },
+      ...{ index: DATATYPES.length + 4, answers: Array(8).fill([[4, 6]]) },
       streamed: ["0", "1", "2"],
     });
   });

@@ -47,7 +47,7 @@ describe("tritonclient", () => {
       shared_memory: error("404", /no route/),
       model: error("404", /unknown model "nope"/),
       shape: error("400", /has shape \[1,3\]/),
-      sequence: error("400", /"sequence_id" starts a sequence/),
+      sequence: error("400", /sequence_id starts a sequence/),
     });
   });
 
@@ -69,9 +69,18 @@ describe("tritonclient", () => {
     });
   });
 
+  test("keeps the state of sequences", () => {
+    expect(seen["sequences"]).toEqual({
+      inputs: ["x"],
+      unary: { 7: [1, 3, 6], speech: [10, 30, 60] },
+      ended: expect.stringMatching(/sequence "7" is not open here/) as string,
+      none: expect.stringMatching(/model tally\/1 keeps state: name the sequence/) as string,
+    });
+  });
+
   test("reads statistics that grew with what it sent", () => {
     expect(seen["statistics"]).toEqual({
-      models: DATATYPES.length + 2,
+      models: DATATYPES.length + 3,
       counts: [11, true],
       durations: {
         ...{ success: 11, fail: 0, queue: 11, compute_input: 11, compute_infer: 11 },
@@ -84,7 +93,7 @@ describe("tritonclient", () => {
   test("does the same over asyncio", () => {
     expect(seen["aio"]).toEqual({
       ...{ live: true, ready: true, metadata: "sum", config: 8, stats: 1 },
-      ...{ index: DATATYPES.length + 2, answers: Array(8).fill([[4, 6]]), wide: 2500 },
+      ...{ index: DATATYPES.length + 3, answers: Array(8).fill([[4, 6]]), wide: 2500 },
     });
   });
 });

@@ -139,7 +139,7 @@ export function echoModel(spec: Partial<ModelSpec> & { readonly name: string }):
   const version = { spec: { ...whole, takesRawBody: false, ...spec }, instances };
   const settings = {
     ...{ sloMs: undefined, maxQueued: 64, maxQueueDelayMs: 0, coalesce: false, profile: [] },
-    ...{ instanceCount: 1, fingerprint: "" },
+    ...{ instanceCount: 1, fingerprint: "", cacheBytes: undefined },
   };
   return {
     name: spec.name,

@@ -107,6 +107,17 @@ export const constantModel = (value: number) =>
     constants: [{ name: "value", shape: [1], values: Float32Array.of(value) }],
   });
 
+/** y = state + x, and that is the next state, [n, 1]: what a sequence adds up to. */
+export const tallyModel = () =>
+  onnxModel({
+    nodes: [
+      { op: "Add", inputs: ["x", "state"], outputs: ["y"] },
+      { op: "Identity", inputs: ["y"], outputs: ["next"] },
+    ],
+    inputs: [tensor("x", "FP32", ["n", 1]), tensor("state", "FP32", ["n", 1])],
+    outputs: [tensor("y", "FP32", ["n", 1]), tensor("next", "FP32", ["n", 1])],
+  });
+
 /** y = 0 after `steps` products of 1024 x 1024 matrices: about 2 billion operations each. */
 export const slowModel = (steps: number) =>
   onnxModel({

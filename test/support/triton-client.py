@@ -117,6 +117,23 @@ def inference(client):
     }
 
 
+def sequences(client):
+    """Two at a time: what each adds up to."""
+    step = lambda value, **parameters: float(
+        client.infer("tally", [tensor("x", [[value]])], **parameters).as_numpy("y")[0, 0])
+    unary = {7: [], "speech": []}
+    for at in range(3):
+        for name, size in [(7, 1), ("speech", 10)]:
+            flags = {"sequence_start": at == 0, "sequence_end": at == 2}
+            unary[name].append(step(size * (at + 1), sequence_id=name, **flags))
+    return {
+        "inputs": [each["name"] for each in client.get_model_metadata("tally")["inputs"]],
+        "unary": unary,
+        "ended": error_of(lambda: step(1, sequence_id=7))[1],
+        "none": error_of(lambda: step(1))[1],
+    }
+
+
 def statistics(client):
     every = client.get_inference_statistics()["model_stats"]
     one = client.get_inference_statistics("sum", "1")["model_stats"]
@@ -156,6 +173,7 @@ with http.InferenceServerClient(url, concurrency=4) as client:
         "administration": administration(client),
         "datatypes": datatypes(client),
         "inference": inference(client),
+        "sequences": sequences(client),
         "statistics": statistics(client),
     }
 seen["aio"] = asyncio.run(asynchronous(url))

@@ -1,9 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { DATATYPES } from "../../src/schema/model-manifest.js";
 import { manifest, writeRepository } from "./model-repository.js";
-import { identityModel, sumModel } from "./onnx-model.js";
+import { identityModel, sumModel, tallyModel } from "./onnx-model.js";
 import { installPython, runPython } from "./python-oracle.js";
 import { startServe, type ServeProcess } from "./serve-process.js";
+
+export const TALLY_STATE = "sequence: { states: [{ input: state, output: next }] }";
 
 export type TritonRun = {
   /** Everything that the script printed. */
@@ -27,6 +29,8 @@ export async function runTritonClient(
     "wide/1/model.onnx": identityModel("FP32", "width"),
     "sum/1/model.onnx": sumModel(),
     "sum/model.yaml": manifest("maxBatchSize: 8", "maxQueueDelayMs: 1", "labels: [cat, dog]"),
+    "tally/1/model.onnx": tallyModel(),
+    "tally/model.yaml": manifest("maxBatchSize: 8", TALLY_STATE),
     ...moreFiles,
   });
   const server = await startServe({

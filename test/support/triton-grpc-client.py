@@ -148,6 +148,40 @@ def streaming(client):
     ]
 
 
+def sequences(client):
+    """Two at a time, one call after the other and then all in one stream: what each adds up to."""
+    x = lambda value: [tensor("x", [[value]])]
+    sum_of = lambda result: float(result.as_numpy("y")[0, 0])
+    unary = {7: [], "speech": []}
+    for at in range(3):
+        for name, size in [(7, 1), ("speech", 10)]:
+            flags = {"sequence_start": at == 0, "sequence_end": at == 2}
+            result = client.infer("tally", x(size * (at + 1)), sequence_id=name, **flags)
+            unary[name].append(sum_of(result))
+    done = queue.Queue()
+    client.start_stream(callback=lambda result, error: done.put((result, error)))
+    for at in range(3):
+        for name, size in [(8, 1), ("song", 10)]:
+            flags = {"sequence_start": at == 0, "sequence_end": at == 2}
+            client.async_stream_infer("tally", x(size * (at + 1)), sequence_id=name,
+                                      request_id=str(name), **flags)
+    streamed = {8: [], "song": []}
+    for _ in range(6):
+        result, error = done.get(timeout=30)
+        name = result.get_response().id
+        streamed[8 if name == "8" else name].append(sum_of(result))
+    client.stop_stream()
+    state = client.get_model_config("tally").config.sequence_batching.state
+    return {
+        "config": [[each.input_name, each.output_name] for each in state],
+        "inputs": [each.name for each in client.get_model_metadata("tally").inputs],
+        "unary": unary,
+        "streamed": streamed,
+        "ended": error_of(lambda: client.infer("tally", x(1), sequence_id=7))[1],
+        "none": error_of(lambda: client.infer("tally", x(1)))[1],
+    }
+
+
 def statistics(client):
     every = client.get_inference_statistics(as_json=True)["model_stats"]
     stats = client.get_inference_statistics("sum", "1").model_stats[0]
@@ -204,6 +238,7 @@ with grpc.InferenceServerClient(address) as client:
         "administration": administration(client),
         "datatypes": datatypes(client, stub),
         "inference": inference(client),
+        "sequences": sequences(client),
         "statistics": statistics(client),
         "streaming": streaming(client),
         "load": load_reports(stub),

@@ -9,13 +9,14 @@ import type {
 } from "../../app/model-ports.js";
 import { ServiceError } from "../../core/error.js";
 import { invariant } from "../../core/invariant.js";
-import type { ExecutionProvider } from "../../schema/model-manifest.js";
+import { splitStates } from "../../core/serving/sequence.js";
+import type { ExecutionProvider, Sequence } from "../../schema/model-manifest.js";
 import { fingerprintOf } from "./fingerprint.js";
 import { modelNames, readModel, readRepository } from "./read-repository.js";
 import type { ModelFolder, VersionFolder } from "./read-repository.js";
 import { SessionInstance } from "./session-instance.js";
 import type { InstanceParts } from "./session-instance.js";
-import type { SessionDefinition } from "./worker-messages.js";
+import type { SessionDefinition, SessionSpecs } from "./worker-messages.js";
 
 type Parts = {
   /** Of models that name none. */
@@ -90,7 +91,7 @@ async function loadVersion(
   fingerprint: string,
   parts: Parts,
 ): Promise<LoadedVersion> {
-  const { maxBatchSize, padding, instances, warmUp } = manifest;
+  const { maxBatchSize, padding, instances, warmUp, sequence } = manifest;
   const { executionProviders = parts.executionProviders } = manifest;
   const definition: SessionDefinition = {
     model: name,
@@ -102,10 +103,11 @@ async function loadVersion(
       manifest.intraOpThreads ?? Math.max(1, Math.floor(parts.usableCores / instances)),
     maxBatchSize,
     padding,
+    sequence,
     declaredInputs: manifest.inputs,
     declaredOutputs: manifest.outputs,
     warmUpRuns: warmUp.runs,
-    warmUpShapes: warmUp.shapes,
+    warmUpShapes: { ...stateShapes(sequence), ...warmUp.shapes },
   };
   const checkUnchanged = async () => {
     if ((await fingerprintOf(manifest, folder)) === fingerprint) return;
@@ -119,13 +121,22 @@ async function loadVersion(
   });
   const { version, pipelineFile, labels } = folder;
   const takesRawBody = pipelineFile !== undefined;
-  const { inputs, outputs, profile } = specs;
-  const spec = { name, version, inputs, outputs, maxBatchSize, padding, labels, takesRawBody };
-  const { sloMs, maxQueued, maxQueueDelayMs, coalesce } = manifest;
-  const queue = { sloMs, maxQueued, maxQueueDelayMs, coalesce, profile };
+  const tensors = sequence === undefined ? tensorsOf(specs) : splitStates(sequence, specs);
+  const spec = { name, version, ...tensors, maxBatchSize, padding, labels, takesRawBody };
+  const { sloMs, maxQueued, maxQueueDelayMs, coalesce, responseCache } = manifest;
+  const cacheBytes = responseCache?.maxBytes;
+  const { profile } = specs;
+  const queue = { sloMs, maxQueued, maxQueueDelayMs, coalesce, cacheBytes, profile };
   const served = { instanceCount: instances, executionProviders, fingerprint };
   return { spec, instances: pool, ...served, ...queue };
 }
+
+const tensorsOf = ({ inputs, outputs }: SessionSpecs) => ({ inputs, outputs });
+
+const stateShapes = (sequence: Sequence | undefined) =>
+  Object.fromEntries(
+    (sequence?.states ?? []).flatMap(({ input, shape }) => (shape ? [[input, shape]] : [])),
+  );
 
 async function startPool(count: number, parts: Omit<InstanceParts, "onChange">) {
   const listeners: (() => void)[] = [];

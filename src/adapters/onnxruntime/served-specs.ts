@@ -1,11 +1,11 @@
 import { fitsShape } from "../../core/serving/check-inputs.js";
 import type { TensorSpec } from "../../core/serving/model-spec.js";
+import { splitStates } from "../../core/serving/sequence.js";
+import type { TensorSpecs } from "../../core/serving/sequence.js";
 import type { SessionDefinition } from "./worker-messages.js";
 
-type Specs = { readonly inputs: readonly TensorSpec[]; readonly outputs: readonly TensorSpec[] };
-
 /** What model.yaml declares, if it fits the model file; what it leaves out, as the file says. */
-export function servedSpecs(definition: SessionDefinition, actual: Specs): Specs {
+export function servedSpecs(definition: SessionDefinition, actual: TensorSpecs): TensorSpecs {
   const { declaredInputs, declaredOutputs, maxBatchSize } = definition;
   const inputs = declared("inputs", declaredInputs, actual.inputs);
   const outputs = declared("outputs", declaredOutputs, actual.outputs);
@@ -13,6 +13,7 @@ export function servedSpecs(definition: SessionDefinition, actual: Specs): Specs
     throw new Error(`inputs of model.yaml must list all of ${namesOf(actual.inputs)}`);
   }
   checkPadding(definition, { inputs, outputs });
+  if (definition.sequence !== undefined) splitStates(definition.sequence, { inputs, outputs });
   if (maxBatchSize === 1) return { inputs, outputs };
   for (const { name, shape } of [...inputs, ...outputs]) {
     if (shape[0] === -1) continue;
@@ -24,7 +25,7 @@ export function servedSpecs(definition: SessionDefinition, actual: Specs): Specs
 }
 
 /** What is padded must be there, and of any size. */
-function checkPadding({ padding, maxBatchSize }: SessionDefinition, specs: Specs): void {
+function checkPadding({ padding, maxBatchSize }: SessionDefinition, specs: TensorSpecs): void {
   if (padding === undefined) return;
   if (maxBatchSize === 1) throw new Error("padding needs a maxBatchSize over 1");
   for (const what of ["inputs", "outputs"] as const) {

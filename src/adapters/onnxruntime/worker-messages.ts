@@ -2,7 +2,7 @@ import type { ProfilePoint } from "../../core/batching/latency-model.js";
 import type { ErrorCode } from "../../core/error.js";
 import type { TensorSpec } from "../../core/serving/model-spec.js";
 import type { Tensor } from "../../core/serving/tensor.js";
-import type { Padding } from "../../schema/model-manifest.js";
+import type { Padding, Sequence } from "../../schema/model-manifest.js";
 import type { PackedTensors } from "./packed-tensors.js";
 
 /** What a worker is started with. */
@@ -22,6 +22,7 @@ export type SessionDefinition = {
   readonly intraOpThreads: number;
   readonly maxBatchSize: number;
   readonly padding: Padding | undefined;
+  readonly sequence: Sequence | undefined;
   readonly declaredInputs: readonly TensorSpec[] | undefined;
   readonly declaredOutputs: readonly TensorSpec[] | undefined;
   readonly warmUpRuns: number;

@@ -13,6 +13,14 @@ const microseconds = ({ ns }: { readonly ns: number }) => ns / 1000;
 const COUNTERS: Readonly<Record<string, readonly [string, (counts: VersionCounts) => number]>> = {
   nv_inference_request_success: ["Answers with outputs.", ({ stages }) => stages.success.count],
   nv_inference_count: ["Items that were answered.", ({ items }) => items],
+  nv_cache_num_hits_per_model: [
+    "Answers that were in the response cache.",
+    ({ stages }) => stages.cache_hit.count,
+  ],
+  nv_cache_num_misses_per_model: [
+    "Answers that were not in the response cache of their model.",
+    ({ stages }) => stages.cache_miss.count,
+  ],
   nv_inference_exec_count: ["Runs of the model.", ({ runs }) => runs],
   nv_inference_request_duration_us: [
     "Whole request to whole answer, cumulative.",

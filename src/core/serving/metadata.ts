@@ -8,6 +8,7 @@ const EXTENSIONS = [
   "model_repository",
   "parameters",
   "schedule_policy",
+  "sequence",
   "statistics",
 ] as const;
 

@@ -7,6 +7,7 @@ export type ServedSettings = {
   readonly maxQueueDelayMs: number;
   readonly instanceCount: number;
   readonly executionProviders: readonly string[];
+  readonly cacheBytes: number | undefined;
 };
 
 /**
@@ -41,8 +42,24 @@ export function modelConfig({ spec, ...settings }: ServedSettings) {
       },
     ],
     default_model_filename: "model.onnx",
-    ...(batches ? { dynamic_batching: batching } : {}),
+    ...schedulingOf(spec, batching),
+    response_cache: { enable: settings.cacheBytes !== undefined },
     parameters: {},
+  };
+}
+
+/** A model with state is Triton's sequence batcher, with the states that it keeps by itself. */
+function schedulingOf({ sequence, maxBatchSize }: ModelSpec, dynamic_batching: object) {
+  if (sequence === undefined) return maxBatchSize > 1 ? { dynamic_batching } : {};
+  const state = sequence.states.map(({ input, output, datatype, shape }) => ({
+    ...{ input_name: input, output_name: output, data_type: configTypeOf(datatype) },
+    dims: maxBatchSize > 1 ? shape.slice(1) : shape,
+  }));
+  return {
+    sequence_batching: {
+      max_sequence_idle_microseconds: sequence.maxIdleMs * 1000,
+      state,
+    },
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Datatype, Padding } from "../../schema/model-manifest.js";
+import type { SequenceSpec } from "./sequence.js";
 
 export type TensorSpec = {
   readonly name: string;
@@ -17,6 +18,8 @@ export type ModelSpec = {
   readonly maxBatchSize: number;
   /** Undefined: only requests of one shape share a batch. */
   readonly padding?: Padding | undefined;
+  /** Undefined: the model keeps no state between requests. */
+  readonly sequence?: SequenceSpec | undefined;
   /** Names of the classes, by their index in an output. */
   readonly labels: readonly string[];
   /** True: the model has a pipeline and takes plain bodies. */

@@ -1,4 +1,5 @@
 import { ServiceError } from "../error.js";
+import type { SequenceStep } from "./sequence.js";
 
 /** gRPC has all five kinds; JSON has three of them. */
 export type ParameterValue = string | number | bigint | boolean;
@@ -12,14 +13,14 @@ export type RequestOptions = {
   readonly priority: number;
   /** Whose share of the instances it is charged to. */
   readonly tenant: string | undefined;
+  readonly sequence: SequenceStep | undefined;
   /** `binary_data_output`: every output that does not say otherwise is wanted in binary. */
   readonly binaryOutputs: boolean;
 };
 
 /** Triton's extensions schedule_policy, sequence and binary_tensor_data, and its reserved names. */
 export function requestOptions(parameters: Parameters): RequestOptions {
-  for (const [name, value] of parameters) {
-    if (name.startsWith("sequence_") && isSet(value)) throw noSequences(name);
+  for (const name of parameters.keys()) {
     if (name === "headers" || (name.startsWith("triton_") && name !== EMPTY_FINAL_RESPONSE)) {
       const message = `parameter ${quote(name)} is a reserved name: headers and triton_* belong to the server`;
       throw new ServiceError("badRequest", message);
@@ -31,6 +32,7 @@ export function requestOptions(parameters: Parameters): RequestOptions {
     timeoutMs: timeoutUs === 0 ? undefined : timeoutUs / 1000,
     priority: wholeNumber(parameters, "priority"),
     tenant: tenantOf(parameters),
+    sequence: sequenceOf(parameters),
     binaryOutputs: flag(parameters, "binary_data_output"),
   };
 }
@@ -38,14 +40,25 @@ export function requestOptions(parameters: Parameters): RequestOptions {
 /** Sent with every request of a Triton stream; each of ours has one answer, the final one. */
 const EMPTY_FINAL_RESPONSE = "triton_enable_empty_final_response";
 
-/** tritonclient spells "no sequence" as 0, "" and false. */
-const isSet = (value: ParameterValue) =>
-  value !== 0 && value !== 0n && value !== "" && value !== false;
-
-function noSequences(name: string): ServiceError {
-  const message = `parameter ${quote(name)} starts a sequence, and no model here keeps state between requests: leave it out`;
-  return new ServiceError("badRequest", message);
+/** The place in a sequence; tritonclient spells "none" as 0, "" and false. */
+function sequenceOf(parameters: Parameters): SequenceStep | undefined {
+  const id = parameters.get("sequence_id") ?? "";
+  const start = flag(parameters, "sequence_start");
+  const end = flag(parameters, "sequence_end");
+  if (id === "" || Number(id) === 0) {
+    if (!start && !end) return undefined;
+    const name = start ? "sequence_start" : "sequence_end";
+    throw new ServiceError("badRequest", `${name} needs a sequence_id, which is not 0 or empty`);
+  }
+  const isWhole = typeof id === "bigint" || Number.isSafeInteger(id);
+  if (isWhole || (typeof id === "string" && id.length <= MAX_ID_LENGTH)) {
+    return { id: String(id), start, end };
+  }
+  const message = `parameter sequence_id must be an integer, or a string of at most ${MAX_ID_LENGTH} characters`;
+  throw new ServiceError("badRequest", message);
 }
+
+const MAX_ID_LENGTH = 128;
 
 /** Of the parameters of an output: how many classes are wanted; 0: the tensor itself. */
 export function classesWanted(parameters: Parameters): number {

@@ -52,6 +52,7 @@ type Answer = VersionName & {
         readonly queueSeconds: number;
         readonly inferSeconds: number;
         readonly outputSeconds: number;
+        readonly cache: "hit" | "miss" | "none";
       }
     | undefined;
 };
@@ -81,9 +82,15 @@ export class ServingStatistics {
       counts.failures[reasonOf(status)] += 1;
       return;
     }
-    counts.items += answer.items;
     add(counts.stages.success, answer.seconds);
     add(counts.stages.queue, stages.queueSeconds);
+    // As Triton counts: what was in the cache was no inference.
+    if (stages.cache === "hit") {
+      add(counts.stages.cache_hit, stages.inferSeconds);
+      return;
+    }
+    if (stages.cache === "miss") add(counts.stages.cache_miss, stages.inferSeconds);
+    counts.items += answer.items;
     add(counts.stages.compute_input, stages.inputSeconds);
     add(counts.stages.compute_infer, stages.inferSeconds);
     add(counts.stages.compute_output, stages.outputSeconds);

@@ -167,9 +167,9 @@ export function toInferRequest(spec: ModelSpec, request: WireRequest): InferRequ
     if (tensors.has(input.name)) throw bad(`input ${quote(input.name)} is there twice`);
     tensors.set(input.name, tensorOf(spec, input, raw[index]));
   }
-  const { timeoutMs, priority, tenant } = requestOptions(request.parameters);
+  const { timeoutMs, priority, tenant, sequence } = requestOptions(request.parameters);
   const outputs = requestedOutputs(request.outputs);
-  return { input: { kind: "tensors", tensors }, outputs, timeoutMs, priority, tenant };
+  return { input: { kind: "tensors", tensors }, outputs, timeoutMs, priority, tenant, sequence };
 }
 
 function tensorOf(spec: ModelSpec, input: WireInput, raw: Buffer | undefined): Tensor {

@@ -105,9 +105,9 @@ function parseJsonBody(
   const outputs = parseOutputs(document["outputs"], options.binaryOutputs);
   const dataText = (index: number) => (exact ??= parseDocument(json)).data.get(index);
   const tensors = parseInputs(spec, entries, dataText, bytes.subarray(jsonBytes));
-  const { timeoutMs, priority, tenant } = options;
+  const { timeoutMs, priority, tenant, sequence } = options;
   const input = { kind: "tensors", tensors } as const;
-  const request = { input, outputs: outputs.wanted, timeoutMs, priority, tenant };
+  const request = { input, outputs: outputs.wanted, timeoutMs, priority, tenant, sequence };
   return { request, form: { id, isBinary: outputs.isBinary } };
 }
 

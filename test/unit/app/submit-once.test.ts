@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import type { BatchAnswer, BatchRequest } from "../../../src/app/batch-runner.js";
+import { ResponseCache } from "../../../src/app/response-cache.js";
 import { submitOnce } from "../../../src/app/submit-once.js";
 import { ServiceError } from "../../../src/core/error.js";
 
@@ -78,4 +79,22 @@ test("a caller that leaves does so at once, and the others wait on", async () =>
   await expect(second).rejects.toMatchObject({ code: "cancelled" });
   runs[0]?.resolve(ANSWER);
   expect(await first).toBe(ANSWER);
+});
+
+test("with a cache, what was answered before is not run again, and what failed is", async () => {
+  const outputs = new Map([
+    ["y", { datatype: "FP32", shape: [1], data: Float32Array.of(7) } as const],
+  ]);
+  let runs = 0;
+  const submit = submitOnce(() => {
+    runs += 1;
+    return runs === 1
+      ? Promise.reject(new ServiceError("internal", "failed"))
+      : Promise.resolve({ outputs, queueMs: 3, batchSize: 2 });
+  }, new ResponseCache(4096));
+  await expect(submit(request(1))).rejects.toThrow("failed");
+  expect(await submit(request(1))).toEqual({ outputs, queueMs: 3, batchSize: 2 });
+  expect(await submit(request(1))).toEqual({ outputs, queueMs: 0, batchSize: 0 });
+  await submit(request(2));
+  expect(runs).toBe(3);
 });

@@ -178,18 +178,25 @@ test("the same is there under Triton's names, with the time of each stage", asyn
   const statistics = new ServingStatistics();
   const version = { model: "m", version: "v1" };
   exposeTritonMetrics(registry, statistics, () => [version]);
-  const stages = { inputSeconds: 1e-3, queueSeconds: 2e-3, inferSeconds: 4e-3, outputSeconds: 0 };
-  statistics.answered({ ...version, status: 200, seconds: 0.008, items: 3, atMs: 5, stages });
+  const seconds = { inputSeconds: 1e-3, queueSeconds: 2e-3, inferSeconds: 4e-3, outputSeconds: 0 };
+  const answered = (cache: "hit" | "miss", inferSeconds: number) => {
+    const stages = { ...seconds, inferSeconds, cache };
+    statistics.answered({ ...version, status: 200, seconds: 0.008, items: 3, atMs: 5, stages });
+  };
+  answered("miss", 4e-3);
+  answered("hit", 0);
   statistics.answered({ ...version, status: 503, seconds: 0.001, items: 1, atMs: 6 });
   statistics.ran(version, 3, 0.004);
   statistics.queued(version, 2);
   const labels = '{model="m",version="v1"}';
   expect(await samples("nv_")).toEqual([
-    `nv_inference_request_success${labels} 1`,
+    `nv_inference_request_success${labels} 2`,
     `nv_inference_count${labels} 3`,
+    `nv_cache_num_hits_per_model${labels} 1`,
+    `nv_cache_num_misses_per_model${labels} 1`,
     `nv_inference_exec_count${labels} 1`,
-    `nv_inference_request_duration_us${labels} 8000`,
-    `nv_inference_queue_duration_us${labels} 2000`,
+    `nv_inference_request_duration_us${labels} 16000`,
+    `nv_inference_queue_duration_us${labels} 4000`,
     `nv_inference_compute_input_duration_us${labels} 1000`,
     `nv_inference_compute_infer_duration_us${labels} 4000`,
     `nv_inference_compute_output_duration_us${labels} 0`,

@@ -17,6 +17,12 @@ describe("parameters of a request", () => {
     [{ timeout: 0 }, {}],
     [{ sequence_id: 0n, sequence_start: false, sequence_end: false }, {}],
     [{ sequence_id: "" }, {}],
+    [{ sequence_id: 7n }, { sequence: { id: "7", start: false, end: false } }],
+    [{ sequence_id: -7 }, { sequence: { id: "-7", start: false, end: false } }],
+    [
+      { sequence_id: "a", sequence_start: true, sequence_end: true },
+      { sequence: { id: "a", start: true, end: true } },
+    ],
     [{ triton_enable_empty_final_response: true }, {}],
     [{ anything: "else", toString: 1 }, {}],
   ])("%o", (parameters, options) => {
@@ -29,8 +35,12 @@ describe("parameters of a request", () => {
     [{ priority: 0.5 }, /priority must be an integer/],
     [{ priority: 2n ** 64n }, /priority must be an integer/],
     [{ binary_data_output: "true" }, /binary_data_output must be true or false/],
-    [{ sequence_id: "a" }, /"sequence_id" starts a sequence/],
-    [{ sequence_start: true }, /"sequence_start" starts a sequence/],
+    [{ sequence_id: true }, /sequence_id must be an integer, or a string/],
+    [{ sequence_id: 0.5 }, /sequence_id must be an integer, or a string/],
+    [{ sequence_id: "a".repeat(129) }, /at most 128 characters/],
+    [{ sequence_id: "a", sequence_start: 1 }, /sequence_start must be true or false/],
+    [{ sequence_start: true }, /sequence_start needs a sequence_id/],
+    [{ sequence_id: 0, sequence_end: true }, /sequence_end needs a sequence_id/],
     [{ triton_final_response: true }, /reserved name/],
     [{ headers: "a" }, /reserved name/],
   ])("%o is refused", (parameters, message) => {

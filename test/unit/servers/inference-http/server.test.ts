@@ -16,7 +16,7 @@ const SERVER = {
   ...{ name: "weir", version: "1.2.3" },
   extensions: [
     ...["binary_tensor_data", "classification", "model_configuration", "model_repository"],
-    ...["parameters", "schedule_policy", "statistics"],
+    ...["parameters", "schedule_policy", "sequence", "statistics"],
   ],
 };
 
@@ -188,7 +188,7 @@ describe("what is wrong is answered with its status and one text", () => {
       "echo",
       { parameters: { sequence_id: 7 }, inputs: [x()] },
       400,
-      /"sequence_id" starts a sequence/,
+      /sequence_id starts a sequence/,
     ],
     [
       "a reserved parameter",
