@@ -11,6 +11,9 @@ export type ModelInput =
 
 export type ModelOutput = ReadonlyMap<string, Tensor>;
 
+/** `restarting`: no instance lives, a replacement loads; `down`: the last replacement failed. */
+export type InstanceState = "ready" | "restarting" | "down";
+
 /**
  * The instances of one model version: each holds a copy of the weights and runs one batch at a
  * time, outside this thread. A crashed instance is replaced.
@@ -18,8 +21,7 @@ export type ModelOutput = ReadonlyMap<string, Tensor>;
 export type InstancePool = {
   /** Instances that could take a batch now. */
   idle(): number;
-  /** `restarting`: no instance lives, a replacement loads; `down`: the last replacement failed. */
-  state(): "ready" | "restarting" | "down";
+  state(): InstanceState;
   /**
    * Runs the inputs as one batch on an idle instance; answers in their order. Rejects with
    * `dependencyDown` when the instance was lost, with another code when the batch failed.

@@ -68,7 +68,15 @@ export class ModelRepository {
       const { runtime, root, models } = this.#parts;
       if (!(await runtime.names(root)).includes(name)) throw unknown(name);
       try {
-        const loaded = await runtime.loadModel(root, name, models.loaded(name));
+        const current = models.loaded(name);
+        const loaded = await runtime.loadModel(root, name, current);
+        try {
+          models.checkSteps(loaded);
+        } catch (error) {
+          const opened = loaded.versions.filter((each) => !current?.versions.includes(each));
+          await Promise.all(opened.map(({ instances }) => instances.close()));
+          throw error;
+        }
         models.replace(loaded);
         this.#refusals.delete(name);
       } catch (error) {
@@ -104,8 +112,9 @@ export class ModelRepository {
       if (this.#changes.has(name)) return [{ name, state: "LOADING" }];
       return [{ name, state: "UNAVAILABLE", reason: refusal ?? "unloaded" }];
     }
-    return models.list(name).map(({ spec: { version }, instances }) => {
-      const state = instances.state();
+    return models.list(name).map((served) => {
+      const { version } = served.spec;
+      const state = served.state();
       if (state !== "ready") {
         return { name, version, state: "UNAVAILABLE", reason: `its instances are ${state}` };
       }

@@ -5,12 +5,13 @@ import type { BatchAnswer, BatchRequest } from "./batch-runner.js";
 import type { CallerSignal } from "./call-facts.js";
 import type { ModelInput, ModelOutput } from "./model-ports.js";
 import type { Submit } from "./submit.js";
+import { withTakeBack } from "./take-back.js";
 
 type Limits = { readonly maxBatchSize: number; readonly maxQueued: number };
 
 /**
  * A request with more items than a batch is run as several, and their answers are joined. It is
- * answered whole or not at all: when a part fails, those that still wait are taken back.
+ * answered whole or not at all.
  */
 export function submitInParts(submit: Submit, { maxBatchSize, maxQueued }: Limits): Submit {
   return async (request) => {
@@ -19,20 +20,10 @@ export function submitInParts(submit: Submit, { maxBatchSize, maxQueued }: Limit
       const message = `the request has ${request.items} items, and no more than ${maxQueued} may wait (maxQueued): send several requests`;
       throw new ServiceError("badRequest", message);
     }
-    const failed = new AbortController();
-    const { signal } = request;
-    const takeBack = () => {
-      failed.abort();
-    };
-    signal?.addEventListener("abort", takeBack);
-    if (signal?.aborted === true) takeBack();
-    try {
-      const parts = partsOf(request, maxBatchSize, failed.signal);
+    return withTakeBack(request.signal, async (signal) => {
+      const parts = partsOf(request, maxBatchSize, signal);
       return joined(await Promise.all(parts.map((part) => submit(part))));
-    } finally {
-      takeBack();
-      signal?.removeEventListener("abort", takeBack);
-    }
+    });
   };
 }
 

@@ -109,6 +109,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   watch?.start(followFiles(repository, models, logger));
   const closers = [() => repository.close(), () => models.close()];
   try {
+    models.checkSteps();
     const predictions = openPredictionLog(options.logDirectory, registry);
     if (predictions !== undefined) closers.push(() => predictions.close());
     const infer = makeInfer({

@@ -140,6 +140,31 @@ const Sequence = z
   });
 export type Sequence = z.infer<typeof Sequence>;
 
+const EnsembleStep = z.strictObject({
+  model: z.string().min(1).meta({ description: "Name of a model in this repository." }),
+  version: z.string().min(1).optional().meta({
+    description: "A version of it, or a label of one. Default: the model's default version.",
+  }),
+  inputs: z.record(z.string(), z.string().min(1)).meta({
+    description: "By input of the model: the tensor of the ensemble that it gets.",
+  }),
+  outputs: z.record(z.string(), z.string().min(1)).meta({
+    description: "By output of the model: the tensor of the ensemble that it is.",
+  }),
+});
+export type EnsembleStep = z.infer<typeof EnsembleStep>;
+
+const Ensemble = z
+  .strictObject({
+    steps: z.array(EnsembleStep).min(1).max(64).meta({
+      description: "In any order: each runs as soon as its tensors are there.",
+    }),
+  })
+  .meta({
+    description:
+      "Instead of a model file: a graph of models, which callers call as one. `inputs` and `outputs` say what it takes and gives.",
+  });
+
 export const ModelManifest = z
   .strictObject({
     apiVersion: z.literal(API_VERSION).meta({ description: "Version of this format." }),
@@ -183,6 +208,7 @@ export const ModelManifest = z
     }),
     responseCache: ResponseCache.optional(),
     sequence: Sequence.optional(),
+    ensemble: Ensemble.optional(),
     instances: z.int().min(1).max(64).default(1).meta({
       description: "Sessions per version: each has its own thread and copy of the weights.",
     }),
@@ -228,18 +254,43 @@ export const ModelManifest = z
         "Names of the classes, by index: for the classification extension and the pipeline.",
     }),
   })
-  .superRefine((manifest, context) => {
-    if (manifest.sequence === undefined) return;
-    const refuse = (...path: readonly string[]) => {
-      const message = `a model with sequence answers by its state, and takes tensors: leave ${path.join(".")} out`;
-      context.addIssue({ code: "custom", path: [...path], message });
-    };
-    if (manifest.coalesce) refuse("coalesce");
-    if (manifest.responseCache !== undefined) refuse("responseCache");
-    if (manifest.pipeline !== undefined) refuse("pipeline");
-    for (const [version, { pipeline }] of Object.entries(manifest.versions)) {
-      if (pipeline !== undefined) refuse("versions", version, "pipeline");
+  .superRefine((manifest, { addIssue }) => {
+    for (const [path, message] of contradictions(manifest)) {
+      addIssue({ code: "custom", path: [...path], message });
     }
   })
   .meta({ title: "Model", description: "How the versions of one model are served." });
 export type ModelManifest = z.infer<typeof ModelManifest>;
+
+type Contradiction = readonly [path: readonly string[], message: string];
+
+/** Settings that exclude each other, or need another. */
+function contradictions(manifest: ModelManifest): readonly Contradiction[] {
+  const { sequence, ensemble, versions } = manifest;
+  const found: Contradiction[] = [];
+  const refuse = (message: string, keys: readonly (keyof ModelManifest)[]) => {
+    for (const key of keys) {
+      if (manifest[key] === undefined || manifest[key] === false) continue;
+      found.push([[key], `${message}: leave ${key} out`]);
+    }
+    for (const [version, { pipeline }] of Object.entries(versions)) {
+      if (pipeline === undefined) continue;
+      found.push([["versions", version, "pipeline"], `${message}: leave pipeline out`]);
+    }
+  };
+  if (sequence !== undefined) {
+    refuse("a model with sequence answers by its state, and takes tensors", [
+      ...(["coalesce", "responseCache", "pipeline"] as const),
+    ]);
+  }
+  if (ensemble !== undefined) {
+    refuse("an ensemble runs other models, and takes tensors", [
+      ...(["sequence", "pipeline", "padding", "executionProviders", "intraOpThreads"] as const),
+    ]);
+    for (const key of ["inputs", "outputs"] as const) {
+      if (manifest[key] !== undefined) continue;
+      found.push([["ensemble"], `an ensemble has no model file that tells its ${key}: add ${key}`]);
+    }
+  }
+  return found;
+}

@@ -11,6 +11,7 @@ import { ServiceError } from "../../core/error.js";
 import { invariant } from "../../core/invariant.js";
 import { splitStates } from "../../core/serving/sequence.js";
 import type { ExecutionProvider, Sequence } from "../../schema/model-manifest.js";
+import { ensembleVersion } from "./ensemble-version.js";
 import { fingerprintOf } from "./fingerprint.js";
 import { modelNames, readModel, readRepository } from "./read-repository.js";
 import type { ModelFolder, VersionFolder } from "./read-repository.js";
@@ -71,7 +72,10 @@ async function loadModel(
       const same = current?.versions.find(
         (each) => each.spec.version === version.version && each.fingerprint === fingerprint,
       );
-      return same ?? loadVersion(folder, version, fingerprint, parts);
+      if (same !== undefined) return same;
+      return folder.manifest.ensemble === undefined
+        ? loadVersion(folder, version, fingerprint, parts)
+        : ensembleVersion(folder, version, fingerprint);
     }),
   );
   const versions = results.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));

@@ -47,15 +47,21 @@ export type ModelRead = { readonly model?: ModelFolder; readonly issues: readonl
 
 export async function readModel(directory: string, name: string): Promise<ModelRead> {
   const issues = nameIssues(directory, name, ModelFolderName);
-  const versions = (await foldersIn(directory)) ?? [];
-  for (const version of versions) {
+  const read = await readManifest(join(directory, "model.yaml"));
+  const ensemble = read.manifest?.ensemble;
+  const folders = (await foldersIn(directory)) ?? [];
+  for (const version of folders) {
     const folder = join(directory, version);
     issues.push(...nameIssues(folder, version, VersionName));
-    if (!(await isFile(join(folder, "model.onnx")))) issues.push(`${folder} has no model.onnx`);
+    const hasModel = await isFile(join(folder, "model.onnx"));
+    if (!hasModel && ensemble === undefined) issues.push(`${folder} has no model.onnx`);
+    if (hasModel && ensemble !== undefined) {
+      issues.push(`${folder} has a model.onnx, and model.yaml an ensemble: remove one`);
+    }
   }
+  const versions = folders.length === 0 && ensemble !== undefined ? ["1"] : folders;
   if (versions.length === 0)
     issues.push(`${directory} has no version: a version is a folder in it`);
-  const read = await readManifest(join(directory, "model.yaml"));
   issues.push(...read.issues);
   if (read.manifest === undefined || versions.length === 0) return { issues };
   const { manifest, locate } = read;
@@ -76,14 +82,14 @@ export async function readModel(directory: string, name: string): Promise<ModelR
     issues.push(`${locate(["defaultVersion"])} defaultVersion: ${chosen.because}`);
     return { issues };
   }
-  const folders = versions.map((version) => versionFolder(directory, version, manifest));
-  for (const { pipelineFile } of folders) {
+  const found = versions.map((version) => versionFolder(directory, version, manifest));
+  for (const { pipelineFile } of found) {
     if (pipelineFile !== undefined && !(await isFile(pipelineFile))) {
       issues.push(`${locate(["pipeline"])} pipeline: ${pipelineFile} is no file`);
     }
   }
   const { version: defaultVersion } = chosen;
-  return { model: { name, manifest, defaultVersion, versions: folders }, issues };
+  return { model: { name, manifest, defaultVersion, versions: found }, issues };
 }
 
 function versionFolder(directory: string, version: string, manifest: ModelManifest): VersionFolder {

@@ -16,6 +16,10 @@ export function serverMetadata(version: string) {
   return { name: "weir", version, extensions: EXTENSIONS };
 }
 
-export function modelMetadata({ name, inputs, outputs }: ModelSpec, versions: readonly string[]) {
-  return { name, versions, platform: "onnxruntime_onnx", inputs, outputs };
+export function modelMetadata(
+  { name, inputs, outputs, steps }: ModelSpec,
+  versions: readonly string[],
+) {
+  const platform = steps === undefined ? "onnxruntime_onnx" : "ensemble";
+  return { name, versions, platform, inputs, outputs };
 }

@@ -23,7 +23,7 @@ export function modelConfig({ spec, ...settings }: ServedSettings) {
     max_queue_delay_microseconds: Math.round(settings.maxQueueDelayMs * 1000),
   };
   return {
-    ...{ name, platform: "onnxruntime_onnx", backend: "onnxruntime", runtime: "" },
+    ...{ name, ...platformOf(spec), runtime: "" },
     version_policy: { all: {} },
     max_batch_size: batches ? maxBatchSize : 0,
     input: inputs.map((input) => ({
@@ -48,8 +48,19 @@ export function modelConfig({ spec, ...settings }: ServedSettings) {
   };
 }
 
+const platformOf = ({ steps }: ModelSpec) =>
+  steps === undefined
+    ? { platform: "onnxruntime_onnx", backend: "onnxruntime" }
+    : { platform: "ensemble", backend: "" };
+
 /** A model with state is Triton's sequence batcher, with the states that it keeps by itself. */
-function schedulingOf({ sequence, maxBatchSize }: ModelSpec, dynamic_batching: object) {
+function schedulingOf({ sequence, steps, maxBatchSize }: ModelSpec, dynamic_batching: object) {
+  if (steps !== undefined) {
+    const step = steps.map(({ model, inputs, outputs }) => ({
+      ...{ model_name: model, model_version: -1, input_map: inputs, output_map: outputs },
+    }));
+    return { ensemble_scheduling: { step } };
+  }
   if (sequence === undefined) return maxBatchSize > 1 ? { dynamic_batching } : {};
   const state = sequence.states.map(({ input, output, datatype, shape }) => ({
     ...{ input_name: input, output_name: output, data_type: configTypeOf(datatype) },

@@ -1,4 +1,4 @@
-import type { Datatype, Padding } from "../../schema/model-manifest.js";
+import type { Datatype, EnsembleStep, Padding } from "../../schema/model-manifest.js";
 import type { SequenceSpec } from "./sequence.js";
 
 export type TensorSpec = {
@@ -20,6 +20,8 @@ export type ModelSpec = {
   readonly padding?: Padding | undefined;
   /** Undefined: the model keeps no state between requests. */
   readonly sequence?: SequenceSpec | undefined;
+  /** Undefined: it is a model of its own. Else its steps, in an order in which they can run. */
+  readonly steps?: readonly EnsembleStep[] | undefined;
   /** Names of the classes, by their index in an output. */
   readonly labels: readonly string[];
   /** True: the model has a pipeline and takes plain bodies. */
