@@ -99,9 +99,8 @@ export async function serve(options: ServeOptions): Promise<void> {
   const { repository: root, modelControl: control } = options;
   // Opened before the models are, so that no change falls between.
   const watch = control === "poll" ? await openRepositoryWatch(root, afterMs) : undefined;
-  const models = new ServedModels(await runtime.load(root), {
-    ...{ clock: systemClock, timer: afterMs, metrics },
-  });
+  const parts = { clock: systemClock, timer: afterMs, metrics };
+  const models = new ServedModels(await runtime.load(root), parts);
   exposeTritonMetrics(registry, statistics, () =>
     models.list().map(({ spec: { name, version } }) => ({ model: name, version })),
   );

@@ -254,9 +254,9 @@ export const ModelManifest = z
         "Names of the classes, by index: for the classification extension and the pipeline.",
     }),
   })
-  .superRefine((manifest, { addIssue }) => {
+  .superRefine((manifest, context) => {
     for (const [path, message] of contradictions(manifest)) {
-      addIssue({ code: "custom", path: [...path], message });
+      context.addIssue({ code: "custom", path: [...path], message });
     }
   })
   .meta({ title: "Model", description: "How the versions of one model are served." });

@@ -26,8 +26,8 @@ const step = (model: string, takes: string, gives: string): EnsembleStep => ({
 type Run = {
   readonly model: string;
   readonly request: BatchRequest;
-  answer(queueMs: number): void;
-  fail(): void;
+  readonly answer: (queueMs: number) => void;
+  readonly fail: () => void;
 };
 
 /** Models that double what they get, when the test says so. */
