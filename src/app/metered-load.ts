@@ -29,10 +29,12 @@ export function meteredLoad(clock: Clock, metrics: ServingMetrics) {
     },
   };
   const loadOf = (models: ServedModels): Load => {
-    const served = models.list().map(({ spec, loaded }): [string, number] => {
+    const served = models.list();
+    const instances = served.map(({ spec, loaded }): [string, number] => {
       return [keyOf({ model: spec.name, version: spec.version }), loaded.instanceCount];
     });
-    return meter.at(clock.monotonicMs(), new Map(served));
+    const predictedWaitMs = Math.max(0, ...served.map(({ queue }) => queue.predictedWaitMs()));
+    return { ...meter.at(clock.monotonicMs(), new Map(instances)), predictedWaitMs };
   };
   return { metrics: metered, loadOf };
 }

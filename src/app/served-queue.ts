@@ -18,6 +18,8 @@ export type ServedQueue = {
   readonly submit: Submit;
   /** Resolves when nothing waits and nothing runs. */
   readonly idle: () => Promise<void>;
+  /** How long a request that came now is expected to wait. */
+  readonly predictedWaitMs: () => number;
   /** The last decisions of the batcher, and what it knows of the model. */
   readonly explain: () => object;
 };
@@ -38,8 +40,8 @@ export function servedQueue(loaded: LoadedVersion, parts: Parts): ServedQueue {
   if (!coalesce && cacheBytes === undefined) return queue;
   const cache = cacheBytes === undefined ? undefined : new ResponseCache(cacheBytes);
   return {
+    ...queue,
     submit: submitOnce(queue.submit, cache),
-    idle: queue.idle,
     explain: () => ({ ...queue.explain(), ...(cache && { cache: cache.explain() }) }),
   };
 }
@@ -54,16 +56,19 @@ function modelQueue(loaded: LoadedVersion, parts: Parts): ServedQueue {
   const runner = new BatchRunner({ ...parts, version: versionName, batcher, instances, maxQueued });
   const whole: Submit = (request) => runner.submit(request);
   const explain = () => ({ ...versionName, ...batcher.explain(parts.clock.monotonicMs()) });
+  const predictedWaitMs = () =>
+    batcher.predictedWaitMs(instances.idle(), parts.clock.monotonicMs());
   if (spec.sequence !== undefined) {
     const sequences = new SequencedQueue(spec.sequence, parts.clock, whole);
     return {
       submit: (request) => sequences.submit(request),
       idle: () => sequences.idle(),
+      predictedWaitMs,
       explain: () => ({ ...explain(), sequences: sequences.explain() }),
     };
   }
   const inParts = maxBatchSize === 1 ? whole : submitInParts(whole, { maxBatchSize, maxQueued });
-  return { submit: inParts, idle: () => runner.idle(), explain };
+  return { submit: inParts, idle: () => runner.idle(), predictedWaitMs, explain };
 }
 
 function ensembleQueue(
@@ -86,6 +91,8 @@ function ensembleQueue(
     idle: async () => {
       await Promise.allSettled(running);
     },
+    // Its steps wait in the queues of their models.
+    predictedWaitMs: () => 0,
     explain: () => ({ model, version, steps: steps.map((step) => step.model) }),
   };
 }

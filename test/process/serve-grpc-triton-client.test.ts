@@ -118,7 +118,7 @@ describe("tritonclient over gRPC", () => {
         "endpoint-load-metrics": expect.stringMatching(
           new RegExp(
             `^TEXT rps_fractional=${number}, eps=${number}, application_utilization=${number}, ` +
-              `named_metrics.queue_wait_ms=${number}, named_metrics.queued_items=0$`,
+              `named_metrics.queue_wait_ms=${number}, named_metrics.predicted_wait_ms=0, named_metrics.queued_items=0$`,
           ),
         ) as string,
       },

@@ -127,6 +127,14 @@ export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<R
     this.#costs.observe(run.items, run.length, tookMs, nowMs);
   }
 
+  /** How long a request that came now, with time to spare, would wait for its run. */
+  predictedWaitMs(idleInstances: number, nowMs: number): number {
+    const waiting = [...this.#queues.tenants.values()];
+    const aheadMs = waiting.reduce((sum, { workMs }) => sum + workMs, 0);
+    const instances = Math.max(1, this.#running.size + idleInstances);
+    return (idleInstances > 0 ? 0 : this.#restOfRunMs(nowMs)) + aheadMs / instances;
+  }
+
   /** What it knows and what it did, for people; holds nothing of any input. */
   explain(nowMs: number) {
     const { profile, ...settings } = this.#settings;

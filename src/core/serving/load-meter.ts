@@ -4,6 +4,8 @@ export type Load = {
   readonly utilization: number;
   /** Mean of the requests that were dispatched. */
   readonly queueWaitMs: number;
+  /** Of the busiest queue: how long a request that comes now is expected to wait in it. */
+  readonly predictedWaitMs: number;
   /** Items in all queues now. */
   readonly queuedItems: number;
   readonly requestsPerSecond: number;
@@ -67,7 +69,7 @@ export class LoadMeter {
   }
 
   /** @param instances of each version that is served now */
-  at(nowMs: number, instances: ReadonlyMap<string, number>): Load {
+  at(nowMs: number, instances: ReadonlyMap<string, number>): Omit<Load, "predictedWaitMs"> {
     const ageMs = Math.max(1, nowMs - this.#startedAtMs);
     // Seconds that the sums speak of; fewer for a process that has just started.
     const window = (TIME_CONSTANT_MS / 1000) * (1 - Math.exp(-ageMs / TIME_CONSTANT_MS));

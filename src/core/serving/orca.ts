@@ -34,6 +34,7 @@ const scalarsOf = (load: Load) => ({
 
 const namedOf = (load: Load) => ({
   queue_wait_ms: rounded(load.queueWaitMs),
+  predicted_wait_ms: rounded(load.predictedWaitMs),
   queued_items: load.queuedItems,
 });
 

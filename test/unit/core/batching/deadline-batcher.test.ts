@@ -295,3 +295,13 @@ test("law: whatever comes, each request leaves once, in a batch that fits, in it
     { numRuns: 300 },
   );
 });
+
+test("the wait that is predicted is what runs, and what waits before it", () => {
+  const batcher = batcherWith();
+  expect(batcher.predictedWaitMs(1, 0)).toBe(0);
+  for (const request of times(8, {})) batcher.enter(aRequest(request), 1, 0);
+  batcher.next(1, 0);
+  expect(batcher.predictedWaitMs(0, 6)).toBeCloseTo(10, 5);
+  for (const request of times(16, {})) batcher.enter(aRequest(request), 0, 6);
+  expect(batcher.predictedWaitMs(0, 6)).toBeCloseTo(10 + 32, 5);
+});

@@ -195,7 +195,7 @@ describe("calls", () => {
     })["xds.data.orca.v3.OrcaLoadReport"] as unknown as MessageTypeDefinition<object, object>;
     expect(published.deserialize(bytes as Buffer)).toMatchObject({
       ...{ eps: 0, application_utilization: 0, rps_fractional: expect.any(Number) as number },
-      named_metrics: { queue_wait_ms: 0, queued_items: 0 },
+      named_metrics: { queue_wait_ms: 0, predicted_wait_ms: 0, queued_items: 0 },
     });
   });
 
