@@ -17,7 +17,8 @@ import {
 const published = publishedDescriptors("triton-inference");
 const ours = declaredDescriptors(inferenceDefinition["inference.ModelInferRequest"]);
 /** Of these we declare what we send. */
-const IN_PART = /^inference\.Model(Config|Input|Output|InstanceGroup|DynamicBatching|SequenceBatching|SequenceBatching\.State|Ensembling|Ensembling\.Step)$/;
+const IN_PART =
+  /^inference\.Model(Config|Input|Output|InstanceGroup|DynamicBatching|SequenceBatching|SequenceBatching\.State|Ensembling|Ensembling\.Step)$/;
 /** Of the Open Inference Protocol itself, and not of Triton's files. */
 const isProtocolOnly = (name: string, field: Field) =>
   name === "inference.ModelMetadataResponse" && field.name === "properties" && field.number === 6;
