@@ -34,16 +34,15 @@ const TensorDeclaration = z
   })
   .meta({ description: "An input or output of the model." });
 
-const PipelineFile = z
-  .string()
-  .regex(/^[^/\\]+\.m?js$/, {
-    error: ({ input }) =>
-      `pipeline ${shown(input)} must name a .js file in the model's folder, without a path`,
-  })
-  .meta({
-    description:
-      "Module in the model's folder that exports preprocess and postprocess, so that the model can be called with a plain body. It is code: it runs with the rights of this process.",
-  });
+const CodeFile = z.string().regex(/^[^/\\]+\.m?js$/, {
+  error: ({ input }) =>
+    `${shown(input)} must name a .js file in the model's folder, without a path`,
+});
+
+const PipelineFile = CodeFile.meta({
+  description:
+    "Module in the model's folder that exports preprocess and postprocess, so that the model can be called with a plain body. It is code: it runs with the rights of this process.",
+});
 
 const ManifestVersion = z
   .strictObject({
@@ -209,6 +208,10 @@ export const ModelManifest = z
     responseCache: ResponseCache.optional(),
     sequence: Sequence.optional(),
     ensemble: Ensemble.optional(),
+    program: CodeFile.optional().meta({
+      description:
+        "Instead of a model file: a module in the model's folder that exports run, tensors in and tensors out, such as a step of an ensemble. It is code: it runs with the rights of this process. `inputs` and `outputs` say what it takes and gives.",
+    }),
     instances: z.int().min(1).max(64).default(1).meta({
       description: "Sessions per version: each has its own thread and copy of the weights.",
     }),
@@ -266,7 +269,7 @@ type Contradiction = readonly [path: readonly string[], message: string];
 
 /** Settings that exclude each other, or need another. */
 function contradictions(manifest: ModelManifest): readonly Contradiction[] {
-  const { sequence, ensemble, versions } = manifest;
+  const { sequence, ensemble, program, versions } = manifest;
   const found: Contradiction[] = [];
   const refuse = (message: string, keys: readonly (keyof ModelManifest)[]) => {
     for (const key of keys) {
@@ -285,12 +288,19 @@ function contradictions(manifest: ModelManifest): readonly Contradiction[] {
   }
   if (ensemble !== undefined) {
     refuse("an ensemble runs other models, and takes tensors", [
-      ...(["sequence", "pipeline", "padding", "executionProviders", "intraOpThreads"] as const),
+      ...(["sequence", "pipeline", "program", "padding"] as const),
+      ...(["executionProviders", "intraOpThreads"] as const),
     ]);
-    for (const key of ["inputs", "outputs"] as const) {
-      if (manifest[key] !== undefined) continue;
-      found.push([["ensemble"], `an ensemble has no model file that tells its ${key}: add ${key}`]);
-    }
+  }
+  if (program !== undefined) {
+    refuse("a program takes tensors, and has no session", [
+      ...(["pipeline", "executionProviders", "intraOpThreads"] as const),
+    ]);
+  }
+  const kind = ensemble === undefined ? "program" : "ensemble";
+  for (const key of ["inputs", "outputs"] as const) {
+    if (manifest[kind] === undefined || manifest[key] !== undefined) continue;
+    found.push([[kind], `${kind} has no model file that tells its ${key}: add ${key}`]);
   }
   return found;
 }

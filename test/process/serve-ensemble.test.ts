@@ -22,6 +22,20 @@ const ENSEMBLE = manifest(
   "  - { name: total, datatype: FP32, shape: [-1, 2] }",
 );
 
+/** Doubles what it gets, and refuses negative values. */
+const PROGRAM = `
+export function run({ x }) {
+  if (x.data.some((value) => value < 0)) throw new Error("x must not be negative");
+  return { y: { datatype: "FP32", shape: x.shape, data: x.data.map((value) => 2 * value) } };
+}
+`;
+const PROGRAM_MANIFEST = manifest(
+  "maxBatchSize: 8",
+  "program: double.js",
+  "inputs: [{ name: x, datatype: FP32, shape: [-1, 2] }]",
+  "outputs: [{ name: y, datatype: FP32, shape: [-1, 2] }]",
+);
+
 let repository: Repository;
 let server: ServeProcess;
 
@@ -32,6 +46,19 @@ beforeAll(async () => {
     "echo/1/model.onnx": identityModel(),
     "echo/model.yaml": manifest("maxBatchSize: 8"),
     "both/model.yaml": ENSEMBLE,
+    "double/double.js": PROGRAM,
+    "double/model.yaml": PROGRAM_MANIFEST,
+    "doubled-sum/model.yaml": manifest(
+      "maxBatchSize: 8",
+      "ensemble:",
+      "  steps:",
+      "    - { model: sum, inputs: { a: left, b: right }, outputs: { sum: total } }",
+      "    - { model: double, inputs: { x: total }, outputs: { y: twice } }",
+      "inputs:",
+      "  - { name: left, datatype: FP32, shape: [-1, 2] }",
+      "  - { name: right, datatype: FP32, shape: [-1, 2] }",
+      "outputs: [{ name: twice, datatype: FP32, shape: [-1, 2] }]",
+    ),
   });
   server = await startServe({
     ...{ repository: repository.root, flags: ["--model-control", "explicit"] },
@@ -42,11 +69,10 @@ afterAll(async () => {
   await repository.remove();
 });
 
-const ask = (rows: number, from = 0) => {
+const ask = (rows: number, from = 0, model = "both", names = ["left", "right"]) => {
   const data = Array.from({ length: 2 * rows }, (_, at) => from + at);
-  const input = (name: string) => ({ name, shape: [rows, 2], datatype: "FP32", data });
-  const inputs = ["left", "right"].map(input);
-  return postJson(`${server.url}/v2/models/both/infer`, { inputs });
+  const inputs = names.map((name) => ({ name, shape: [rows, 2], datatype: "FP32", data }));
+  return postJson(`${server.url}/v2/models/${model}/infer`, { inputs });
 };
 const change = (model: string, what: "load" | "unload") =>
   postJson(`${server.url}/v2/repository/models/${model}/${what}`, {});
@@ -70,6 +96,18 @@ test("a request of more items than a step's batch is answered whole", async () =
   expect(body.outputs?.[0]).toMatchObject({
     ...{ shape: [50, 2], data: Array.from({ length: 100 }, (_, at) => 2 * at) },
   });
+});
+
+test("a program is a model, and a step: its batches too have only their poison refused", async () => {
+  const answers = await Promise.all([
+    ...Array.from({ length: 15 }, (_, at) => ask(1, at, "double", ["x"])),
+    ask(1, -9, "double", ["x"]),
+  ]);
+  expect(answers.map(({ status }) => status)).toEqual([...Array<number>(15).fill(200), 400]);
+  expect(answers.at(3)?.body.outputs).toMatchObject([{ name: "y", data: [6, 8] }]);
+  expect(answers.at(-1)?.body.error).toMatch(/refused its inputs: x must not be negative/);
+  const { body } = await ask(1, 5, "doubled-sum");
+  expect(body.outputs).toMatchObject([{ name: "twice", data: [20, 24] }]);
 });
 
 test("what is wrong with the request is said of the ensemble, before any step runs", async () => {
@@ -119,26 +157,39 @@ test("a step's model is not taken away, nor replaced by one that does not fit", 
   expect((await ask(1)).status).toBe(200);
 });
 
+const ENDS =
+  "inputs: [{ name: a, datatype: FP32, shape: [1] }]\noutputs: [{ name: b, datatype: FP32, shape: [1] }]";
+
 test.each([
+  ["program: none.js", /program has no model file that tells its inputs: add inputs/],
+  [`${ENDS}\nprogram: none.js`, /none\.js exports no function run/],
+  [`${ENDS}\nprogram: absent.js`, /program: .*absent\.js is no file/],
+  [`${ENDS}\nprogram: ../up.js`, /must name a \.js file in the model's folder/],
+  [`${ENDS}\nprogram: wrong.js`, /run of .*wrong\.js must return tensors by name; b is no/],
+  [`${ENDS}\nprogram: none.js\npipeline: wrong.js`, /leave pipeline out/],
   ["ensemble: { steps: [] }", /ensemble\.steps/],
   [
     "ensemble: { steps: [{ model: sum, inputs: {}, outputs: {} }] }",
-    /an ensemble has no model file that tells its inputs: add inputs/,
+    /ensemble has no model file that tells its inputs: add inputs/,
   ],
   [
-    "inputs: [{ name: a, datatype: FP32, shape: [1] }]\noutputs: [{ name: b, datatype: FP32, shape: [1] }]\npipeline: p.js\nensemble: { steps: [{ model: sum, inputs: {}, outputs: {} }] }",
+    `${ENDS}\npipeline: p.js\nensemble: { steps: [{ model: sum, inputs: {}, outputs: {} }] }`,
     /takes tensors: leave pipeline out/,
   ],
   [
-    "inputs: [{ name: a, datatype: FP32, shape: [1] }]\noutputs: [{ name: b, datatype: FP32, shape: [1] }]\nensemble: { steps: [{ model: sum, inputs: {}, outputs: {} }] }",
+    `${ENDS}\nensemble: { steps: [{ model: sum, inputs: {}, outputs: {} }] }`,
     /output b is given by no step/,
   ],
   [
-    "inputs: [{ name: a, datatype: FP32, shape: [1] }]\noutputs: [{ name: b, datatype: FP32, shape: [1] }]\nensemble: { steps: [{ model: nope, inputs: { x: a }, outputs: { y: b } }] }",
+    `${ENDS}\nensemble: { steps: [{ model: nope, inputs: { x: a }, outputs: { y: b } }] }`,
     /ensemble broken: step nope: there is no such model here/,
   ],
-])("a start with a broken ensemble is refused: %s", async (lines, message) => {
-  const broken = await writeRepository({ "broken/model.yaml": manifest(lines) });
+])("a start with a broken ensemble or program is refused: %s", async (lines, message) => {
+  const broken = await writeRepository({
+    "broken/model.yaml": manifest(lines),
+    "broken/wrong.js": "export const run = () => ({ b: 7 });",
+    "broken/none.js": "",
+  });
   await expect(startServe({ repository: broken.root })).rejects.toThrow(message);
   await broken.remove();
 });

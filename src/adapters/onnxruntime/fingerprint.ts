@@ -10,13 +10,14 @@ import type { VersionFolder } from "./read-repository.js";
  */
 export async function fingerprintOf(
   manifest: ModelManifest,
-  { version, directory, pipelineFile }: VersionFolder,
+  { version, directory, pipelineFile, isProgram, modelFile }: VersionFolder,
 ): Promise<string> {
   // Where callers are sent is no matter of how a version is loaded.
   const own = { defaultVersion: "", versionLabels: {}, versions: manifest.versions[version] };
   const hash = createHash("sha256").update(JSON.stringify({ ...manifest, ...own }));
   const files = await filesIn(directory);
-  for (const file of pipelineFile === undefined ? files : [...files, pipelineFile]) {
+  const beside = [...(pipelineFile ? [pipelineFile] : []), ...(isProgram ? [modelFile] : [])];
+  for (const file of [...files, ...beside]) {
     hash.update(`\n${file} ${await fileIdentity(file)}`);
   }
   return hash.digest("hex");

@@ -12,7 +12,7 @@ export type PipelineContext = {
   readonly labels: readonly string[];
 };
 
-type NamedTensors = Readonly<Record<string, Tensor>>;
+export type NamedTensors = Readonly<Record<string, Tensor>>;
 
 /** The module that a model.yaml names as `pipeline`. It runs in the worker of the session. */
 type PipelineModule = {
@@ -41,7 +41,7 @@ export async function loadPipeline(file: string, context: PipelineContext): Prom
   return {
     before: async (body) => {
       const inputs = await blame("badRequest", "preprocess", () => preprocess(body, context));
-      return checked(file, "preprocess", inputs);
+      return checkedTensors(file, "preprocess", inputs);
     },
     after: async (outputs, body) => {
       if (postprocess === undefined) return outputs;
@@ -49,7 +49,7 @@ export async function loadPipeline(file: string, context: PipelineContext): Prom
       const answer = await blame("internal", "postprocess", () =>
         postprocess(named, body, context),
       );
-      return checked(file, "postprocess", answer);
+      return checkedTensors(file, "postprocess", answer);
     },
   };
 }
@@ -68,8 +68,12 @@ async function blame<Result>(
   }
 }
 
-/** The pipeline is plain JavaScript: no compiler has looked at what it returns. */
-function checked(file: string, step: string, value: unknown): ReadonlyMap<string, Tensor> {
+/** Code of a model is plain JavaScript: no compiler has looked at what it returns. */
+export function checkedTensors(
+  file: string,
+  step: string,
+  value: unknown,
+): ReadonlyMap<string, Tensor> {
   const entries = Object.entries((value ?? {}) as Record<string, Partial<Tensor> | undefined>);
   for (const [name, tensor] of entries) {
     const { datatype, shape, data } = tensor ?? {};

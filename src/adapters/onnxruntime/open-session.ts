@@ -1,14 +1,38 @@
 import { InferenceSession, listSupportedBackends } from "onnxruntime-node";
+import type { TensorSpecs } from "../../core/serving/sequence.js";
+import { fromOrtTensor, specsOf, toOrtTensor } from "./ort-tensor.js";
+import type { Compute } from "./run-batch.js";
+import { servedSpecs } from "./served-specs.js";
 import type { SessionDefinition } from "./worker-messages.js";
 
-type Wanted = Pick<SessionDefinition, "modelFile" | "executionProviders" | "intraOpThreads">;
+/** A model that is loaded: what it takes and gives as it is served, and one run of it. */
+export type Opened = TensorSpecs & { readonly compute: Compute };
+
+/** Loads the model file. */
+export async function openSession(definition: SessionDefinition): Promise<Opened> {
+  const session = await createSession(definition);
+  const specs = servedSpecs(definition, {
+    inputs: specsOf(session.inputMetadata),
+    outputs: specsOf(session.outputMetadata),
+  });
+  const outputNames = specs.outputs.map(({ name }) => name);
+  const compute: Compute = async (inputs) => {
+    const feeds = [...inputs].map(([name, tensor]) => [name, toOrtTensor(tensor)] as const);
+    const results = await session.run(Object.fromEntries(feeds), outputNames);
+    return new Map(Object.entries(results).map(([name, each]) => [name, fromOrtTensor(each)]));
+  };
+  return { ...specs, compute };
+}
 
 /**
  * Loads the model on the execution providers that are asked for, or throws: never on others. ONNX
  * Runtime itself drops a name that it does not know.
  */
-export async function openSession(wanted: Wanted): Promise<InferenceSession> {
-  const { modelFile, executionProviders, intraOpThreads } = wanted;
+async function createSession({
+  modelFile,
+  executionProviders,
+  intraOpThreads,
+}: SessionDefinition): Promise<InferenceSession> {
   const known = listSupportedBackends().map(({ name }) => name);
   const unknown = executionProviders.find((name) => !known.includes(name));
   if (unknown !== undefined) {

@@ -10,7 +10,9 @@ import { readYaml } from "../yaml/read-yaml.js";
 export type VersionFolder = {
   readonly version: string;
   readonly directory: string;
+  /** model.onnx, or the program that stands in for it. */
   readonly modelFile: string;
+  readonly isProgram: boolean;
   readonly sha256: string | undefined;
   readonly signature: string | undefined;
   readonly pipelineFile: string | undefined;
@@ -48,18 +50,19 @@ export type ModelRead = { readonly model?: ModelFolder; readonly issues: readonl
 export async function readModel(directory: string, name: string): Promise<ModelRead> {
   const issues = nameIssues(directory, name, ModelFolderName);
   const read = await readManifest(join(directory, "model.yaml"));
-  const ensemble = read.manifest?.ensemble;
+  const { ensemble, program } = read.manifest ?? {};
+  const instead = ensemble === undefined ? program && "a program" : "an ensemble";
   const folders = (await foldersIn(directory)) ?? [];
   for (const version of folders) {
     const folder = join(directory, version);
     issues.push(...nameIssues(folder, version, VersionName));
     const hasModel = await isFile(join(folder, "model.onnx"));
-    if (!hasModel && ensemble === undefined) issues.push(`${folder} has no model.onnx`);
-    if (hasModel && ensemble !== undefined) {
-      issues.push(`${folder} has a model.onnx, and model.yaml an ensemble: remove one`);
+    if (!hasModel && instead === undefined) issues.push(`${folder} has no model.onnx`);
+    if (hasModel && instead !== undefined) {
+      issues.push(`${folder} has a model.onnx, and model.yaml ${instead}: remove one`);
     }
   }
-  const versions = folders.length === 0 && ensemble !== undefined ? ["1"] : folders;
+  const versions = folders.length === 0 && instead !== undefined ? ["1"] : folders;
   if (versions.length === 0)
     issues.push(`${directory} has no version: a version is a folder in it`);
   issues.push(...read.issues);
@@ -83,9 +86,12 @@ export async function readModel(directory: string, name: string): Promise<ModelR
     return { issues };
   }
   const found = versions.map((version) => versionFolder(directory, version, manifest));
-  for (const { pipelineFile } of found) {
+  for (const { pipelineFile, isProgram, modelFile } of found) {
     if (pipelineFile !== undefined && !(await isFile(pipelineFile))) {
       issues.push(`${locate(["pipeline"])} pipeline: ${pipelineFile} is no file`);
+    }
+    if (isProgram && !(await isFile(modelFile))) {
+      issues.push(`${locate(["program"])} program: ${modelFile} is no file`);
     }
   }
   const { version: defaultVersion } = chosen;
@@ -98,7 +104,11 @@ function versionFolder(directory: string, version: string, manifest: ModelManife
   return {
     version,
     directory: join(directory, version),
-    modelFile: join(directory, version, "model.onnx"),
+    modelFile:
+      manifest.program === undefined
+        ? join(directory, version, "model.onnx")
+        : join(directory, manifest.program),
+    isProgram: manifest.program !== undefined,
     sha256: listed?.sha256,
     signature: listed?.signature,
     pipelineFile: pipeline === undefined ? undefined : join(directory, pipeline),

@@ -1,4 +1,3 @@
-import type { InferenceSession } from "onnxruntime-node";
 import type { ModelInput } from "../../app/model-ports.js";
 import { stack, unstack } from "../../core/serving/stack.js";
 import { cropAxis, padAxis } from "../../core/serving/padding.js";
@@ -7,35 +6,35 @@ import type { Padding } from "../../schema/model-manifest.js";
 import { invariant } from "../../core/invariant.js";
 import { ServiceError } from "../../core/error.js";
 import type { Pipeline } from "./model-pipeline.js";
-import { fromOrtTensor, toOrtTensor } from "./ort-tensor.js";
 
 type Tensors = ReadonlyMap<string, Tensor>;
 
+/** One run of a model: its inputs in, its outputs out. */
+export type Compute = (inputs: Tensors) => Promise<Tensors>;
+
 export type BatchParts = {
-  readonly session: Pick<InferenceSession, "run">;
-  readonly outputNames: readonly string[];
+  readonly compute: Compute;
   readonly pipeline: Pipeline | undefined;
   readonly padding: Padding | undefined;
   /** False: the model's first axis is no batch, and inputs come one at a time. */
   readonly batches: boolean;
 };
 
-/** Runs the inputs together in one run of the session; answers in their order. */
+/** Runs the inputs together in one run of the model; answers in their order. */
 export async function runBatch(
-  { session, outputNames, pipeline, padding, batches }: BatchParts,
+  { compute, pipeline, padding, batches }: BatchParts,
   inputs: readonly ModelInput[],
 ): Promise<readonly Tensors[]> {
   const given = await Promise.all(inputs.map((input) => tensorsOf(input, pipeline)));
   const items = padding === undefined || given.length === 1 ? given : padded(given, padding);
   const feeds = [...(items[0]?.keys() ?? [])].map(
-    (name) => [name, toOrtTensor(stack(items.map((item) => tensorOf(item, name))))] as const,
+    (name) => [name, stack(items.map((item) => tensorOf(item, name)))] as const,
   );
-  const results = await session.run(Object.fromEntries(feeds), [...outputNames]);
+  const results = await compute(new Map(feeds));
   const sizes = batches ? items.map(sizeOf) : undefined;
   invariant(batches || items.length === 1, "a model that does not batch runs one request");
   const outputs = items.map(() => new Map<string, Tensor>());
-  for (const [name, result] of Object.entries(results)) {
-    const tensor = fromOrtTensor(result);
+  for (const [name, tensor] of results) {
     const parts = sizes === undefined ? [tensor] : unstack(tensor, sizes);
     outputs.forEach((output, index) => output.set(name, tensorAt(parts, index)));
   }

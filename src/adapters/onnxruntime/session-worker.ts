@@ -1,6 +1,6 @@
 /**
  * The thread of one session. ONNX Runtime for Node.js blocks the thread it runs on, both to load
- * a model and to run it (microsoft/onnxruntime#19611), and so may a pipeline.
+ * a model and to run it (microsoft/onnxruntime#19611), and so may a pipeline or a program.
  */
 import { parentPort, workerData } from "node:worker_threads";
 import type { ModelInput, ModelOutput } from "../../app/model-ports.js";
@@ -9,11 +9,10 @@ import { invariant } from "../../core/invariant.js";
 import { gathered } from "../../core/serving/stack.js";
 import { checkModelFile } from "./check-model-file.js";
 import { loadPipeline } from "./model-pipeline.js";
+import { openProgram } from "./open-program.js";
 import { openSession } from "./open-session.js";
 import { packTensors, unpackTensors, wholeBuffers } from "./packed-tensors.js";
-import { specsOf } from "./ort-tensor.js";
 import { runBatch } from "./run-batch.js";
-import { servedSpecs } from "./served-specs.js";
 import { warmUp } from "./warm-up.js";
 import type { BatchInput, FromWorker, SessionDefinition, ToWorker } from "./worker-messages.js";
 
@@ -33,16 +32,13 @@ try {
 async function start(): Promise<void> {
   const { pipelineFile } = definition;
   await checkModelFile(definition);
-  const session = await openSession(definition);
-  const specs = servedSpecs(definition, {
-    inputs: specsOf(session.inputMetadata),
-    outputs: specsOf(session.outputMetadata),
-  });
+  const { compute, ...specs } = await (definition.isProgram ? openProgram : openSession)(
+    definition,
+  );
   const pipeline =
     pipelineFile === undefined ? undefined : await loadPipeline(pipelineFile, definition);
-  const outputNames = specs.outputs.map(({ name }) => name);
   const { maxBatchSize, padding } = definition;
-  const parts = { session, outputNames, pipeline, padding, batches: maxBatchSize > 1 };
+  const parts = { compute, pipeline, padding, batches: maxBatchSize > 1 };
   const profile = await warmUp(definition, specs.inputs, (inputs) => runBatch(parts, inputs));
   port?.on("message", ({ input }: ToWorker) => {
     runBatch(parts, inputsOf(input)).then(

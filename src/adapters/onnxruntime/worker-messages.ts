@@ -11,6 +11,8 @@ export type SessionDefinition = {
   readonly version: string;
   readonly versionDirectory: string;
   readonly modelFile: string;
+  /** The model file is a module that exports run. */
+  readonly isProgram: boolean;
   readonly sha256: string | undefined;
   /** Base64, over the SHA-256 of the model file. */
   readonly signature: string | undefined;
