@@ -5,7 +5,7 @@ import { identityModel, sumModel, tallyModel } from "./onnx-model.js";
 import { installPython, runPython } from "./python-oracle.js";
 import { startServe, type ServeProcess } from "./serve-process.js";
 
-export const TALLY_STATE = "sequence: { states: [{ input: state, output: next }] }";
+const TALLY_STATE = "sequence: { states: [{ input: state, output: next }] }";
 
 export type TritonRun = {
   /** Everything that the script printed. */

@@ -40,13 +40,15 @@ export async function loadPipeline(file: string, context: PipelineContext): Prom
   if (typeof preprocess !== "function") throw new Error(`${file} exports no function preprocess`);
   return {
     before: async (body) => {
-      const inputs = await blame("badRequest", "preprocess", () => preprocess(body, context));
+      const inputs = await blame("badRequest", failed("preprocess"), () =>
+        preprocess(body, context),
+      );
       return checkedTensors(file, "preprocess", inputs);
     },
     after: async (outputs, body) => {
       if (postprocess === undefined) return outputs;
       const named = Object.fromEntries(outputs);
-      const answer = await blame("internal", "postprocess", () =>
+      const answer = await blame("internal", failed("postprocess"), () =>
         postprocess(named, body, context),
       );
       return checkedTensors(file, "postprocess", answer);
@@ -54,17 +56,19 @@ export async function loadPipeline(file: string, context: PipelineContext): Prom
   };
 }
 
+const failed = (step: string) => `${step} of the model's pipeline failed`;
+
 /** A body that preprocess cannot take is the caller's; whatever else fails is the model's. */
-async function blame<Result>(
+export async function blame<Result>(
   code: "badRequest" | "internal",
-  step: string,
+  what: string,
   run: () => Result | Promise<Result>,
 ): Promise<Result> {
   try {
     return await run();
   } catch (cause) {
     const because = cause instanceof Error ? cause.message : String(cause);
-    throw new ServiceError(code, `${step} of the model's pipeline failed: ${because}`, { cause });
+    throw new ServiceError(code, `${what}: ${because}`, { cause });
   }
 }
 

@@ -2,9 +2,10 @@ import { pathToFileURL } from "node:url";
 import { ServiceError } from "../../core/error.js";
 import { invariant } from "../../core/invariant.js";
 import { fitsShape } from "../../core/serving/check-inputs.js";
+import { describeTensor } from "../../core/serving/model-spec.js";
 import type { TensorSpec } from "../../core/serving/model-spec.js";
 import type { Tensor } from "../../core/serving/tensor.js";
-import { checkedTensors } from "./model-pipeline.js";
+import { blame, checkedTensors } from "./model-pipeline.js";
 import type { NamedTensors, PipelineContext } from "./model-pipeline.js";
 import type { Opened } from "./open-session.js";
 import { servedSpecs } from "./served-specs.js";
@@ -27,20 +28,12 @@ export async function openProgram(definition: SessionDefinition): Promise<Opened
   if (typeof run !== "function") throw new Error(`${file} exports no function run`);
   const context = { model, version, versionDirectory, labels };
   const compute: Opened["compute"] = async (inputs) => {
-    const outputs = await blameInputs(() => run(Object.fromEntries(inputs), context));
+    const outputs = await blame("badRequest", "the model's program refused its inputs", () =>
+      run(Object.fromEntries(inputs), context),
+    );
     return outputsOf(file, specs.outputs, checkedTensors(file, "run", outputs));
   };
   return { ...specs, compute };
-}
-
-async function blameInputs<Result>(run: () => Result | Promise<Result>): Promise<Result> {
-  try {
-    return await run();
-  } catch (cause) {
-    const because = cause instanceof Error ? cause.message : String(cause);
-    const message = `the model's program refused its inputs: ${because}`;
-    throw new ServiceError("badRequest", message, { cause });
-  }
 }
 
 /** What was declared, and nothing else. */
@@ -53,7 +46,7 @@ function outputsOf(
     specs.map(({ name, datatype, shape }) => {
       const tensor = outputs.get(name);
       if (tensor?.datatype === datatype && fitsShape(tensor.shape, shape)) return [name, tensor];
-      const wanted = `${name} ${datatype} [${shape.join(",")}]`;
+      const wanted = describeTensor({ name, datatype, shape });
       const got =
         tensor === undefined
           ? "nothing"

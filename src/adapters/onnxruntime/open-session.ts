@@ -1,5 +1,5 @@
 import { InferenceSession, listSupportedBackends } from "onnxruntime-node";
-import type { TensorSpecs } from "../../core/serving/sequence.js";
+import type { TensorSpecs } from "../../core/serving/model-spec.js";
 import { fromOrtTensor, specsOf, toOrtTensor } from "./ort-tensor.js";
 import type { Compute } from "./run-batch.js";
 import { servedSpecs } from "./served-specs.js";

@@ -1,7 +1,7 @@
 import { fitsShape } from "../../core/serving/check-inputs.js";
-import type { TensorSpec } from "../../core/serving/model-spec.js";
+import { describeTensor } from "../../core/serving/model-spec.js";
+import type { TensorSpec, TensorSpecs } from "../../core/serving/model-spec.js";
 import { splitStates } from "../../core/serving/sequence.js";
-import type { TensorSpecs } from "../../core/serving/sequence.js";
 import type { SessionDefinition } from "./worker-messages.js";
 
 /** What model.yaml declares, if it fits the model file; what it leaves out, as the file says. */
@@ -32,7 +32,7 @@ function checkPadding({ padding, maxBatchSize }: SessionDefinition, specs: Tenso
     for (const { name, axis } of padding[what]) {
       const found = specs[what].find((each) => each.name === name);
       if (found?.shape[axis] === -1) continue;
-      const has = found === undefined ? namesOf(specs[what]) : describe(found);
+      const has = found === undefined ? namesOf(specs[what]) : describeTensor(found);
       throw new Error(
         `padding.${what} of model.yaml names axis ${axis} of ${name}, which must be of any size (-1); the model has ${has}`,
       );
@@ -49,14 +49,12 @@ function declared(
     const found = actual.find((each) => each.name === name);
     const fits = found?.datatype === datatype && fitsShape(shape, found.shape);
     if (fits) continue;
-    const has = found === undefined ? namesOf(actual) : describe(found);
+    const has = found === undefined ? namesOf(actual) : describeTensor(found);
     throw new Error(
-      `${what} of model.yaml say ${describe({ name, datatype, shape })}, the model file has ${has}`,
+      `${what} of model.yaml say ${describeTensor({ name, datatype, shape })}, the model file has ${has}`,
     );
   }
   return wanted ?? actual;
 }
 
-const describe = ({ name, datatype, shape }: TensorSpec) =>
-  `${name} ${datatype} [${shape.join(",")}]`;
 const namesOf = (specs: readonly TensorSpec[]) => specs.map(({ name }) => name).join(", ");

@@ -2,7 +2,7 @@ import type { ModelInput } from "../../app/model-ports.js";
 import type { ProfilePoint } from "../../core/batching/latency-model.js";
 import type { TensorSpec } from "../../core/serving/model-spec.js";
 import { itemLength } from "../../core/serving/padding.js";
-import { elementCount, numericArray } from "../../core/serving/tensor.js";
+import { zeros } from "../../core/serving/tensor.js";
 import type { Tensor } from "../../core/serving/tensor.js";
 import type { SessionDefinition } from "./worker-messages.js";
 
@@ -25,7 +25,7 @@ export async function warmUp(
     if (inputs.some((input) => input.name === name)) continue;
     throw new Error(`warmUp.shapes of model.yaml names ${name}, which is no input`);
   }
-  const item = new Map(inputs.map((spec) => [spec.name, zeros(spec, warmUpShapes[spec.name])]));
+  const item = new Map(inputs.map((spec) => [spec.name, itemOf(spec, warmUpShapes[spec.name])]));
   const one: ModelInput = { kind: "tensors", tensors: item };
   const length = itemLength(padding, item);
   const profile: ProfilePoint[] = [];
@@ -62,10 +62,6 @@ async function fastest(runs: number, run: () => Promise<unknown>): Promise<numbe
   return leastMs;
 }
 
-function zeros({ datatype, shape }: TensorSpec, wanted: readonly number[] | undefined): Tensor {
-  const known = wanted ?? shape.map((size) => (size === -1 ? 1 : size));
-  const length = elementCount(known);
-  const data =
-    datatype === "BYTES" ? Array.from({ length }, () => "") : numericArray(datatype, length);
-  return { datatype, shape: known, data };
+function itemOf({ datatype, shape }: TensorSpec, wanted: readonly number[] | undefined): Tensor {
+  return zeros(datatype, wanted ?? shape.map((size) => (size === -1 ? 1 : size)));
 }

@@ -1,7 +1,6 @@
 import type { EnsembleStep } from "../../schema/model-manifest.js";
-import { fitsShape } from "./check-inputs.js";
-import type { ModelSpec, TensorSpec } from "./model-spec.js";
-import type { TensorSpecs } from "./sequence.js";
+import { describeTensor } from "./model-spec.js";
+import type { ModelSpec, TensorSpec, TensorSpecs } from "./model-spec.js";
 
 /** The versions that steps may name; undefined: there is none of that name. */
 export type FindSpec = (model: string, version: string | undefined) => ModelSpec | undefined;
@@ -78,7 +77,7 @@ export function stepIssues(
   for (const output of ends.outputs) {
     const made = known.get(output.name);
     if (made !== undefined && !agree(made, output)) {
-      issues.push(`output ${describe(output)} is made as ${describe(made)}`);
+      issues.push(`output ${describeTensor(output)} is made as ${describeTensor(made)}`);
     }
   }
   return issues;
@@ -101,14 +100,11 @@ function unknownNames(
     .map((name) => `step ${model} has no ${what} ${name}: it has ${known.join(", ")}`);
 }
 
+/** Alike as far as both say. */
 const agree = (a: TensorSpec, b: TensorSpec) =>
-  a.datatype === b.datatype && (fitsShape(open(a, b), b.shape) || fitsShape(open(b, a), a.shape));
-
-/** The shape of the one, open where that of the other is. */
-const open = ({ shape }: TensorSpec, other: TensorSpec) =>
-  shape.map((size, axis) => (size === -1 ? (other.shape[axis] ?? size) : size));
+  a.datatype === b.datatype &&
+  a.shape.length === b.shape.length &&
+  a.shape.every((size, axis) => size === -1 || b.shape[axis] === -1 || size === b.shape[axis]);
 
 const differ = (given: TensorSpec, model: string, verb: string, wanted: TensorSpec) =>
-  `${describe(given)} goes to step ${model}, which ${verb} ${describe(wanted)}`;
-const describe = ({ name, datatype, shape }: TensorSpec) =>
-  `${name} ${datatype} [${shape.join(",")}]`;
+  `${describeTensor(given)} goes to step ${model}, which ${verb} ${describeTensor(wanted)}`;

@@ -8,6 +8,15 @@ export type TensorSpec = {
   readonly shape: readonly number[];
 };
 
+export type TensorSpecs = {
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+};
+
+/** For messages: name, datatype and shape. */
+export const describeTensor = ({ name, datatype, shape }: TensorSpec) =>
+  `${name} ${datatype} [${shape.join(",")}]`;
+
 /** What callers may know about one version of a model. */
 export type ModelSpec = {
   readonly name: string;

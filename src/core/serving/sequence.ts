@@ -1,7 +1,8 @@
 import type { Datatype, Sequence } from "../../schema/model-manifest.js";
 import { ServiceError } from "../error.js";
-import type { ModelSpec, TensorSpec } from "./model-spec.js";
-import { elementCount, numericArray } from "./tensor.js";
+import { describeTensor } from "./model-spec.js";
+import type { ModelSpec, TensorSpec, TensorSpecs } from "./model-spec.js";
+import { zeros } from "./tensor.js";
 import type { Tensor } from "./tensor.js";
 
 /** The place of a request in a sequence, as Triton's sequence extension says it. */
@@ -27,11 +28,6 @@ export type SequenceSpec = {
   readonly maxSequences: number;
 };
 
-export type TensorSpecs = {
-  readonly inputs: readonly TensorSpec[];
-  readonly outputs: readonly TensorSpec[];
-};
-
 /**
  * What of a model is state, and what is left for callers.
  *
@@ -43,7 +39,7 @@ export function splitStates(declared: Sequence, { inputs, outputs }: TensorSpecs
     const to = found("output", output, outputs);
     if (from.datatype !== to.datatype || from.shape.length !== to.shape.length) {
       throw new Error(
-        `sequence.states of model.yaml: output ${describe(to)} cannot be the next input ${describe(from)}`,
+        `sequence.states of model.yaml: output ${describeTensor(to)} cannot be the next input ${describeTensor(from)}`,
       );
     }
     const zeros = shape ?? from.shape.map((size) => (size === -1 ? 1 : size));
@@ -57,12 +53,7 @@ export function splitStates(declared: Sequence, { inputs, outputs }: TensorSpecs
   };
 }
 
-export const zeroState = ({ datatype, shape }: StateSpec): Tensor => {
-  const length = elementCount(shape);
-  const data =
-    datatype === "BYTES" ? Array.from({ length }, () => "") : numericArray(datatype, length);
-  return { datatype, shape, data };
-};
+export const zeroState = ({ datatype, shape }: StateSpec): Tensor => zeros(datatype, shape);
 
 /** A model that keeps state has requests of sequences, one item each; any other has none. */
 export function checkStep(
@@ -90,6 +81,4 @@ function found(what: string, name: string, specs: readonly TensorSpec[]): Tensor
   throw new Error(`sequence.states of model.yaml names ${what} ${name}: the model has ${known}`);
 }
 
-const describe = ({ name, datatype, shape }: TensorSpec) =>
-  `${name} ${datatype} [${shape.join(",")}]`;
 const bad = (message: string) => new ServiceError("badRequest", message);

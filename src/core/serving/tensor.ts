@@ -40,6 +40,14 @@ export function numericArray(datatype: Exclude<Datatype, "BYTES">, length: numbe
   return new ARRAYS[datatype](length);
 }
 
+/** A tensor of zeros; BYTES: of empty texts. */
+export function zeros(datatype: Datatype, shape: readonly number[]): Tensor {
+  const length = elementCount(shape);
+  const data =
+    datatype === "BYTES" ? Array.from({ length }, () => "") : numericArray(datatype, length);
+  return { datatype, shape, data };
+}
+
 /** A view, without a copy, over bytes in this machine's order; `byteOffset` must be aligned. */
 export function numericView(
   datatype: Exclude<Datatype, "BYTES">,
