@@ -28,8 +28,8 @@ const limits = new Map(
   ]),
 );
 const charges = Array.from({ length: KEYS }, (_, at) => [
-  { limit: "tenant", key: `tenant\n=t${at}`, cost: 1 },
-  { limit: "all", key: "all", cost: 1 },
+  { limit: "tenant", key: `t${at}`, cost: 1 },
+  { limit: "all", key: "", cost: 1 },
 ]);
 
 const redis = await startRedis();

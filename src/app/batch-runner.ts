@@ -44,6 +44,9 @@ export type Waiting = QueuedRequest & {
   readonly input: ModelInput;
   readonly isRetry: boolean;
   readonly signal: CallerSignal | undefined;
+} & Answering;
+
+type Answering = {
   readonly onAbort: () => void;
   readonly resolve: (answer: BatchAnswer) => void;
   readonly reject: (error: ServiceError) => void;
@@ -97,16 +100,11 @@ export class BatchRunner {
       const isFull = batcher.waitingItems + request.items > this.#parts.maxQueued;
       if (isFull && instances.idle() > 0) this.#decide();
       const nowMs = clock.monotonicMs();
-      const waiting: Waiting = {
-        ...request,
-        ...{ enqueuedAtMs: nowMs, rankMs: 0, workMs: 0, predictedMs: 0, isTaken: false },
-        signal,
-        onAbort: () => {
-          // What runs or is to be run again has its answer on the way.
-          if (batcher.leave(waiting)) this.#reject(waiting, cancelled());
-        },
-        ...{ resolve, reject },
+      const onAbort = () => {
+        // What runs or is to be run again has its answer on the way.
+        if (batcher.leave(waiting)) this.#reject(waiting, cancelled());
       };
+      const waiting = waitingOf(request, nowMs, { onAbort, resolve, reject });
       this.#pending += 1;
       this.#retries.began(isRetry);
       signal?.addEventListener("abort", waiting.onAbort);
@@ -254,6 +252,32 @@ export class BatchRunner {
     const message = `${nameOf(this.#parts.version)} has ${this.#retries.retries} retries under way, and no more than a fifth of its requests may be retries`;
     return new ServiceError("overloaded", message, { retryAfterMs: RETRY_AFTER_MS });
   }
+}
+
+/** Written out, key by key: there is one for each request, and a spread is slow. */
+function waitingOf(request: BatchRequest, enqueuedAtMs: number, answering: Answering): Waiting {
+  const { input, items, shapeKey, length, deadlineAtMs, priority, tenant } = request;
+  const { isRetry, signal } = request;
+  const { onAbort, resolve, reject } = answering;
+  return {
+    input,
+    items,
+    shapeKey,
+    length,
+    deadlineAtMs,
+    priority,
+    tenant,
+    isRetry,
+    signal,
+    enqueuedAtMs,
+    onAbort,
+    resolve,
+    reject,
+    rankMs: 0,
+    workMs: 0,
+    predictedMs: 0,
+    isTaken: false,
+  };
 }
 
 /** setTimeout takes 31 bits. */

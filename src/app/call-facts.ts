@@ -2,9 +2,12 @@ import { parseDictionary } from "structured-headers";
 import { HEADER } from "../schema/headers.js";
 
 /** What is known of a call besides its body. */
-export type CallFacts = MeshFacts & {
+export type CallFacts = {
   readonly model: string;
   readonly version?: string | undefined;
+  readonly mesh: MeshFacts;
+  /** What is left for this try, as the mesh or the wire says. */
+  readonly timeoutMs?: number | undefined;
   /** Monotonic, when the request arrived. */
   readonly receivedAtMs: number;
   readonly signal?: CallerSignal | undefined;
@@ -19,8 +22,6 @@ export type CallerSignal = {
 
 /** What the mesh says about a call, in its headers or metadata. */
 export type MeshFacts = {
-  /** What is left of the mesh's time for this try. */
-  readonly meshTimeoutMs?: number | undefined;
   readonly attempt: number;
   readonly shadow: boolean;
   readonly decision: string | null;
@@ -31,30 +32,34 @@ export type MeshFacts = {
   readonly tenant?: string | undefined;
 };
 
+/** The value of a header, by its lower-case name. */
+export type HeaderOf = (name: string) => string | undefined;
+
 /**
- * Reads them from headers with lower-case names. A value that is none of its kind is as good as
- * absent. It may still be forged: only the network can keep callers from reaching a pod directly.
+ * A value that is none of its kind is as good as absent. It may still be forged: only the network can
+ * keep callers from reaching a pod directly.
  */
-export function meshFactsOf(header: (name: string) => string | undefined): MeshFacts {
-  const matching = (name: string, pattern: RegExp) => {
-    const value = header(name);
-    return value !== undefined && pattern.test(value) ? value : null;
-  };
-  const count = (name: string) => {
-    const value = matching(name, COUNT);
-    return value === null ? undefined : Number(value);
-  };
+export function meshFactsOf(header: HeaderOf): MeshFacts {
   const arms = header(HEADER.arms);
   return {
-    meshTimeoutMs: count(HEADER.expectedTimeoutMs),
-    attempt: count(HEADER.attemptCount) ?? 1,
+    attempt: count(header(HEADER.attemptCount)) ?? 1,
     shadow: header(HEADER.shadow) === "1",
-    decision: matching(HEADER.decision, ULID),
-    policy: matching(HEADER.policy, POLICY_VERSION),
+    decision: matching(header(HEADER.decision), ULID),
+    policy: matching(header(HEADER.policy), POLICY_VERSION),
     arms: arms !== undefined && isArms(arms) ? arms : null,
-    requestId: matching(HEADER.requestId, REQUEST_ID),
-    tenant: matching(HEADER.tenant, TENANT) ?? undefined,
+    requestId: matching(header(HEADER.requestId), REQUEST_ID),
+    tenant: matching(header(HEADER.tenant), TENANT) ?? undefined,
   };
+}
+
+/** What is left of the mesh's time for this try, in milliseconds. */
+export const meshTimeoutMsOf = (header: HeaderOf) => count(header(HEADER.expectedTimeoutMs));
+
+const matching = (value: string | undefined, pattern: RegExp) =>
+  value !== undefined && pattern.test(value) ? value : null;
+
+function count(value: string | undefined): number | undefined {
+  return value !== undefined && COUNT.test(value) ? Number(value) : undefined;
 }
 
 const COUNT = /^[1-9]\d{0,14}$/;

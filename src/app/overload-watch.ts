@@ -36,7 +36,7 @@ export function watchOverload(options: {
   const sample = (nowMs: number) => {
     const lagMs = Math.max(0, nowMs - dueMs);
     const { isShedding } = state;
-    state = nextShedState(state, { lagMs, undecidedStreams, cpuMs: cpuMs(), nowMs });
+    state = nextShedState(state, { lagMs, undecidedStreams, cpuMs, nowMs });
     if (state.isShedding !== isShedding) {
       onChange({ isShedding: !isShedding, lagMs: Math.round(lagMs), undecidedStreams });
     }

@@ -4,14 +4,15 @@ import type { Tensor } from "../core/serving/tensor.js";
 import { PREDICTION_SCHEMA } from "../schema/events.js";
 import type { PredictionEvent } from "../schema/events.js";
 import type { BatchAnswer } from "./batch-runner.js";
-import type { CallFacts } from "./call-facts.js";
+import type { MeshFacts } from "./call-facts.js";
 import type { ModelOutput } from "./model-ports.js";
 import { tensorBytes } from "./tensor-bytes.js";
 
 /** An output is logged as it is when its JSON is at most this long, else as its SHA-256. */
 const MAX_INLINE_BYTES = 512;
 
-export type Prediction = CallFacts & {
+export type Prediction = {
+  readonly mesh: MeshFacts;
   readonly at: string;
   readonly role: "primary" | "shadow";
   readonly status: number;
@@ -21,12 +22,21 @@ export type Prediction = CallFacts & {
 };
 
 export function predictionEvent(spec: ModelSpec, prediction: Prediction): PredictionEvent {
-  const { at, decision, policy, role, arms, status, attempt, requestId } = prediction;
-  const { batch, durationMs } = prediction;
+  const { at, role, status, batch, durationMs } = prediction;
+  const { decision, policy, arms, attempt, requestId } = prediction.mesh;
   return {
     schema: PREDICTION_SCHEMA,
-    ...{ at, decision, policy, model: spec.name, version: spec.version },
-    ...{ role, arms, status, attempt, requestId, durationMs: rounded(durationMs) },
+    at,
+    decision,
+    policy,
+    model: spec.name,
+    version: spec.version,
+    role,
+    arms,
+    status,
+    attempt,
+    requestId,
+    durationMs: rounded(durationMs),
     queueMs: rounded(batch?.queueMs ?? 0),
     batchSize: batch?.batchSize ?? 0,
     outputs: Object.fromEntries(

@@ -4,6 +4,9 @@ import { join } from "node:path";
 import { startChild } from "../adapters/toolchain/child-process.js";
 import type { Child, StartChild } from "../adapters/toolchain/child-process.js";
 
+const REMOVAL_ATTEMPTS = 100;
+const REMOVAL_PAUSE_MS = 20;
+
 /** The folder of the demo and the processes in it: they go together, however the demo ends. */
 export type Stage = {
   readonly folder: string;
@@ -22,7 +25,7 @@ export function setStage(): Stage {
     process.off("exit", strike);
     // Killed, not asked to stop: nothing they would still write is kept.
     for (const child of children) child.kill();
-    rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
+    removeFolder(folder);
   };
   // A broken pipe or terminal ends the process where no `finally` runs.
   process.once("exit", strike);
@@ -36,4 +39,18 @@ export function setStage(): Stage {
     },
     strike,
   };
+}
+
+/** A killed process is not gone at once: what it wrote beside the removal is removed as well. */
+function removeFolder(folder: string): void {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      // `maxRetries` of its own would try the emptied folder again, not what has come into it.
+      rmSync(folder, { recursive: true, force: true });
+      return;
+    } catch (error) {
+      if (attempt === REMOVAL_ATTEMPTS) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, REMOVAL_PAUSE_MS);
+    }
+  }
 }

@@ -118,7 +118,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     const servers = await startServers(options, {
       ...{ models, infer, repository, statistics, logger, clock: systemClock },
       ...{ serverVersion: packageVersion(), budget: new ByteBudget(options.maxHeldBytes) },
-      ...{ maxBodyBytes: options.maxBodyBytes, loadNow: () => loadOf(models) },
+      loadNow: () => loadOf(models),
     });
     closers.unshift(() => servers.close());
     const ready = () => models.ready();
@@ -147,15 +147,15 @@ function silenceRuntime(): void {
   process.env["ORT_DISABLE_TELEMETRY"] ??= "1";
 }
 
-type Serving = Omit<InferenceGrpcOptions, "address">;
+type Serving = Omit<InferenceGrpcOptions, "address" | "maxBodyBytes" | "requestTimeoutMs">;
 
 /** Both wires, which close side by side. */
 async function startServers(options: ServeOptions, serving: Serving) {
-  const { httpAddress, grpcAddress, maxJsonBytes, requestTimeoutMs } = options;
-  const limits = { maxJsonBytes, requestTimeoutMs };
-  const http = await serveInferenceHttp({ ...serving, ...limits, address: httpAddress });
+  const { httpAddress, grpcAddress, maxBodyBytes, maxJsonBytes, requestTimeoutMs } = options;
+  const parts = { ...serving, maxBodyBytes, requestTimeoutMs };
+  const http = await serveInferenceHttp({ ...parts, maxJsonBytes, address: httpAddress });
   try {
-    const grpc = await serveInferenceGrpc({ ...serving, address: grpcAddress });
+    const grpc = await serveInferenceGrpc({ ...parts, address: grpcAddress });
     return {
       addresses: { http: http.address, grpc: grpc.address },
       close: async () => {

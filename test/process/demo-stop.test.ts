@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,6 +8,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { systemClock } from "../../src/adapters/system/clock.js";
+import { setStage } from "../../src/demo/stage.js";
 import { eventually } from "../support/envoy-process.js";
 
 const CLI = fileURLToPath(new URL("../../dist/processes/cli.js", import.meta.url));
@@ -75,6 +77,19 @@ test("Ctrl-C after the claims is how the demo ends: exit code 0", async () => {
   process.kill(-demo.pid, "SIGINT");
   expect([(await demo.exited)[0], demo.stderr()]).toEqual([0, ""]);
   await nothingRemains(demo.pid);
+});
+
+test("what is written while the processes are being killed goes with the folder", async () => {
+  const write = `
+    const { writeFileSync } = require("node:fs");
+    for (let n = 0; ; n++) try { writeFileSync(process.pid + "-" + n, "") } catch { /* removed */ }`;
+  for (let round = 0; round < 5; round += 1) {
+    const stage = setStage();
+    for (let n = 0; n < 3; n += 1) stage.start(process.execPath, ["-e", write], stage.folder);
+    await eventually("files", async () => (await readdir(stage.folder)).length > 100 || undefined);
+    stage.strike();
+    expect(existsSync(stage.folder)).toBe(false);
+  }
 });
 
 test("a reader that goes away takes the demo with it", async () => {

@@ -3,7 +3,7 @@ import { Client, credentials, status as grpcStatus } from "@grpc/grpc-js";
 import { describe, expect, test, vi } from "vitest";
 import { EXT_PROC_SERVICE, processingRequestType } from "../../src/servers/ext-proc/protocol.js";
 import { systemClock } from "../../src/adapters/system/clock.js";
-import { decisionOf, extProcClient, type SideStream } from "../support/ext-proc-client.js";
+import { decisionOf, extProcClient, type ServerStream } from "../support/ext-proc-client.js";
 import { EVERY_TRANSPORT, extProcServers, user } from "../support/ext-proc-server.js";
 
 describe.each(EVERY_TRANSPORT)("transport $transport", ({ transport }) => {
@@ -84,7 +84,7 @@ describe.each(EVERY_TRANSPORT)("transport $transport", ({ transport }) => {
 
   test("5000 streams are held open, all are answered, and all end with OK", async () => {
     const { client, counts } = await start();
-    const streams: SideStream[] = [];
+    const streams: ServerStream[] = [];
     // A hundred at a time: where sessions are retired, what crosses the GOAWAY of one is refused.
     while (streams.length < 5000) {
       const batch = Array.from({ length: 100 }, () => client.open());

@@ -102,7 +102,7 @@ describe("a running pod", () => {
   });
 
   test("a thousand cancelled calls and more cost nobody an answer", async () => {
-    // Node before 24 ends a session after a thousand resets; see servers/grpc-js/rapid-reset.ts.
+    // Node before 24 ends a session after a thousand resets; see servers/grpc/grpc-js/rapid-reset.ts.
     for (let round = 0; round < 30; round += 1) {
       const right = client.call("ModelInfer", RIGHT);
       const others = Array.from({ length: 100 }, () => {

@@ -1,9 +1,20 @@
+import { status as grpcStatus } from "@grpc/grpc-js";
 import { connect } from "node:net";
 import { text } from "node:stream/consumers";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { inferenceGrpcClient } from "../support/inference-grpc-client.js";
 import { writeRepository } from "../support/model-repository.js";
 import type { Repository } from "../support/model-repository.js";
 import { identityModel } from "../support/onnx-model.js";
+import {
+  END_HEADERS,
+  fieldBlock,
+  frame,
+  openGrpc,
+  OPENING,
+  rawPeer,
+} from "../support/raw-http2.js";
+import type { Frame, RawPeer } from "../support/raw-http2.js";
 import { postJson, startServe } from "../support/serve-process.js";
 import type { ServeProcess } from "../support/serve-process.js";
 
@@ -70,4 +81,43 @@ test("bodies that never end cannot take more than the budget of the process", as
   ).toBeGreaterThan(0);
   const body = { inputs: [{ name: "x", shape: [1, 2], datatype: "FP32", data: [1, 2] }] };
   expect((await postJson(url(), body)).status).toBe(200);
+});
+
+describe("gRPC messages that never end", () => {
+  const PATH = "/inference.GRPCInferenceService/ModelInfer";
+  /** A call whose message says 15 MiB, and begins with as many bytes as a new stream may have. */
+  const begin = (peer: RawPeer, id: number) => {
+    const begun = Buffer.alloc(MIB);
+    begun.writeUInt32BE(15 * MIB, 1);
+    peer.socket.write(frame(1, END_HEADERS, id, fieldBlock(openGrpc(PATH))));
+    for (let at = 0; at < MIB; at += 16_384) {
+      peer.socket.write(frame(0, 0, id, begun.subarray(at, at + 16_384)));
+    }
+  };
+  const saying = (text: string) => (each: Frame) => each.type === 1 && each.payload.includes(text);
+
+  test("are given up", async () => {
+    const peer = await rawPeer(server.grpcAddress);
+    peer.socket.write(OPENING);
+    begin(peer, 1);
+    const { id } = await peer.find(saying("a message has not come whole within 700 ms"));
+    expect(id).toBe(1);
+    peer.socket.destroy();
+  });
+
+  test("cannot take more than the budget of the process", async () => {
+    const peer = await rawPeer(server.grpcAddress);
+    peer.socket.write(OPENING);
+    for (let id = 1; id < 60; id += 2) begin(peer, id);
+    await peer.find(saying("no room for more messages"));
+    const client = inferenceGrpcClient(server.grpcAddress);
+    const right = {
+      model_name: "echo",
+      inputs: [{ name: "x", datatype: "FP32", shape: [1, 2] }],
+      raw_input_contents: [Buffer.alloc(8)],
+    };
+    while ((await client.call("ModelInfer", right)).code !== grpcStatus.OK);
+    client.close();
+    peer.socket.destroy();
+  });
 });

@@ -1,5 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, expect, test } from "vitest";
+import { connectRedis, type RedisConnection } from "../../src/adapters/redis/connect.js";
+import { parseRedisUrl } from "../../src/adapters/redis/redis-url.js";
 import { eventually } from "../support/envoy-process.js";
 import { startRedisCluster, type RedisCluster } from "../support/redis-cluster.js";
 import {
@@ -15,7 +17,7 @@ import {
 const REGISTER = "weir:test:replicas";
 const PATIENCE_MS = 60_000;
 
-const closing: (() => Promise<unknown>)[] = [];
+const closing: (() => unknown)[] = [];
 afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
 });
@@ -112,4 +114,42 @@ test("a master dies and its copy takes over: quotas are where they were", async 
   );
   expect(share).toBeGreaterThan(0.7);
   expect(during.excess).toBeLessThanOrEqual(4 * limit.overshoot * limit.burst);
+});
+
+function connectionTo(cluster: RedisCluster): RedisConnection {
+  const options = { ca: undefined, onError: () => undefined };
+  const connection = connectRedis(parseRedisUrl(cluster.url), options);
+  closing.push(() => {
+    connection.close();
+  });
+  return connection;
+}
+const toAnswer = (connection: RedisConnection, what: string) =>
+  eventually(
+    what,
+    () => connection.scripts.registerReplica(REGISTER, "one", "3000", "1").catch(() => undefined),
+    PATIENCE_MS,
+  );
+
+test("connections that are dropped in the midst of commands come back, each time", async () => {
+  const cluster = await clusterOf();
+  const connection = connectionTo(cluster);
+  for (let at = 0; at < 100; at++) {
+    expect(await toAnswer(connection, `an answer after ${at} reconnects`)).toBe(1);
+    for (let key = 0; key < 20; key++) {
+      connection.scripts.registerReplica(`key-${key}`, "one", "3000", "1").catch(() => undefined);
+    }
+    // What found no connection is sent again to any node after 100 ms, and that says MOVED.
+    await delay(80 + (at % 25));
+    connection.reconnect();
+  }
+});
+
+test("the node that the URL names dies: the others are known, and found again", async () => {
+  const cluster = await clusterOf();
+  const connection = connectionTo(cluster);
+  await toAnswer(connection, "an answer");
+  await cluster.masters[0]?.kill();
+  connection.reconnect();
+  expect(await toAnswer(connection, "an answer without the first node")).toBe(1);
 });

@@ -1,14 +1,15 @@
 import { once } from "node:events";
 import { connect, type ClientHttp2Session, type ClientHttp2Stream } from "node:http2";
-import { listenHttp2 } from "../../src/servers/ext-proc/http2/listen.js";
-import type { SideStream, Transport } from "../../src/servers/ext-proc/side-stream.js";
+import { LIMITS } from "../../src/servers/grpc/http2/limits.js";
+import { listenHttp2 } from "../../src/servers/grpc/http2/listen.js";
+import type { ServerStream, Transport } from "../../src/servers/grpc/stream.js";
 
 export const ECHO = "/test.Echo/Echo";
 export const THROW = "/test.Echo/Throw";
 
 export type EchoServer = Transport & {
   /** Every stream that was opened, and how many have closed. */
-  readonly opened: readonly SideStream[];
+  readonly opened: readonly ServerStream[];
   readonly closes: () => number;
   readonly bugs: readonly unknown[];
   readonly stop: () => Promise<void>;
@@ -16,11 +17,11 @@ export type EchoServer = Transport & {
 
 /** Our HTTP/2 transport with a method that sends back what it gets, and one with a bug. */
 export async function startEcho(): Promise<EchoServer> {
-  const opened: SideStream[] = [];
+  const opened: ServerStream[] = [];
   const bugs: unknown[] = [];
   let closes = 0;
   const accept =
-    (onMessage: (stream: SideStream, bytes: Buffer) => void) => (stream: SideStream) => {
+    (onMessage: (stream: ServerStream, bytes: Buffer) => void) => (stream: ServerStream) => {
       opened.push(stream);
       return {
         message: (bytes: Buffer) => {
@@ -45,7 +46,7 @@ export async function startEcho(): Promise<EchoServer> {
     [THROW, fail],
   ]);
   const onBug = (error: unknown) => bugs.push(error);
-  const server = await listenHttp2("127.0.0.1:0", { methods, onBug });
+  const server = await listenHttp2("127.0.0.1:0", { methods, onBug, limits: LIMITS });
   const stop = async () => {
     server.destroy();
     await server.closed;

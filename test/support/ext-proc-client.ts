@@ -16,7 +16,7 @@ import {
 const DEADLINE_MS = 10_000;
 
 /** One side stream as Envoy would hold it. Messages may be objects, or bytes that no object can say. */
-export type SideStream = {
+export type ServerStream = {
   send(message: ProcessingRequest | Buffer): void;
   /** The next answer; fails when the stream ends, or is silent for ten seconds. */
   next(): Promise<ProcessingResponse__Output>;
@@ -30,7 +30,7 @@ export type SideStream = {
 };
 
 export type ExtProcClient = {
-  open(metadata?: Readonly<Record<string, string>>): SideStream;
+  open(metadata?: Readonly<Record<string, string>>): ServerStream;
   /** Resets what is still open. */
   close(): void;
 };
@@ -61,7 +61,7 @@ export function extProcClient(address: string): ExtProcClient {
   };
 }
 
-function sideStream(call: ClientDuplexStream<Buffer, Buffer>): SideStream {
+function sideStream(call: ClientDuplexStream<Buffer, Buffer>): ServerStream {
   const answers: Buffer[] = [];
   let wake: () => void = () => undefined;
   let ended: StatusObject | undefined;

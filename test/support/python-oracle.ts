@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import {
   cacheDirectory,
@@ -30,8 +31,20 @@ export async function runPython(
   args: readonly string[],
   pythonPath: readonly string[],
 ): Promise<unknown> {
+  return JSON.parse(await python(["-c", script, ...args], pythonPath));
+}
+
+/** Runs a program, for what it writes. */
+export async function runPythonFile(
+  file: URL,
+  args: readonly string[],
+  pythonPath: readonly string[],
+): Promise<void> {
+  await python([fileURLToPath(file), ...args], pythonPath);
+}
+
+async function python(args: readonly string[], pythonPath: readonly string[]): Promise<string> {
   const env = { ...process.env, PYTHONPATH: pythonPath.join(":") };
-  const options = { env, maxBuffer: MAX_OUTPUT_BYTES };
-  const { stdout } = await run("python3", ["-c", script, ...args], options);
-  return JSON.parse(stdout);
+  const { stdout } = await run("python3", [...args], { env, maxBuffer: MAX_OUTPUT_BYTES });
+  return stdout;
 }

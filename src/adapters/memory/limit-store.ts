@@ -20,13 +20,13 @@ export function memoryLimitStore(maxKeys: number): LimitStore & { size(): number
     peek(charges, limits, nowMs) {
       const sinceMs = nowMs - (originMs ??= nowMs);
       const standings = askAll(charges, limits, ({ key }, limit, cost) =>
-        admit(quotas.get(key)?.tatMs ?? sinceMs, limit, cost, sinceMs),
+        admit(quotas.get(limit.name, key)?.tatMs ?? sinceMs, limit, cost, sinceMs),
       );
       return verdictsOf(charges, limits, standings);
     },
     charge(charges, limits, nowMs) {
       const sinceMs = nowMs - (originMs ??= nowMs);
-      const known = charges.map(({ key }) => quotas.touch(key));
+      const known = charges.map(({ limit, key }) => quotas.touch(limit, key));
       const standings = askAll(charges, limits, (_, limit, cost, at) =>
         admit(known[at]?.tatMs ?? sinceMs, limit, cost, sinceMs),
       );
@@ -34,8 +34,11 @@ export function memoryLimitStore(maxKeys: number): LimitStore & { size(): number
         standings.each.forEach((standing, at) => {
           if (standing.kind === "limited") return;
           const quota = known[at];
+          const charge = charges[at];
           if (quota !== undefined) quota.tatMs = standing.tatMs;
-          else quotas.use(charges[at]?.key ?? "", { tatMs: standing.tatMs });
+          else if (charge !== undefined) {
+            quotas.use(charge.limit, charge.key, { tatMs: standing.tatMs });
+          }
         });
       }
       return verdictsOf(charges, limits, standings);

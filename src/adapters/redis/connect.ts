@@ -1,6 +1,6 @@
 import { Cluster, Redis } from "ioredis";
 import { LEASE_SCRIPT, REGISTER_SCRIPT } from "./lease-script.js";
-import type { RedisTarget } from "./redis-url.js";
+import type { RedisAddress, RedisTarget } from "./redis-url.js";
 
 /** What the store asks of Redis: one script per key, so that any node of a cluster can run it. */
 export type RedisScripts = {
@@ -18,6 +18,8 @@ export type RedisConnection = {
 const CONNECT_TIMEOUT_MS = 2000;
 const COMMAND_TIMEOUT_MS = 1000;
 const MAX_RECONNECT_DELAY_MS = 500;
+/** A client that has not connected by itself for so long is not left to try on. */
+const PATIENCE_MS = 2 * CONNECT_TIMEOUT_MS;
 
 const SCRIPTS = {
   renewLease: { lua: LEASE_SCRIPT, numberOfKeys: 1 },
@@ -34,19 +36,43 @@ export function connectRedis(
   target: RedisTarget,
   options: { readonly ca: string | undefined; readonly onError: (error: unknown) => void },
 ): RedisConnection {
-  const client =
-    target.kind === "cluster" ? clusterOf(target, options.ca) : redisOf(target, options.ca);
-  client.on("error", options.onError);
+  let known: readonly RedisAddress[] = [];
+  const open = () => {
+    const client =
+      target.kind === "cluster"
+        ? clusterOf(target, known, options.ca)
+        : redisOf(target, options.ca);
+    client.on("error", options.onError);
+    client.on("ready", () => {
+      if (client instanceof Cluster) known = client.nodes().map(addressOf);
+    });
+    return { client, sinceMs: performance.now() };
+  };
+  let current = open();
+  const scriptsNow = () => current.client as unknown as RedisScripts;
   return {
-    scripts: client as unknown as RedisScripts,
+    scripts: {
+      renewLease: (...call) => scriptsNow().renewLease(...call),
+      registerReplica: (...call) => scriptsNow().registerReplica(...call),
+    },
+    // A new client: ioredis' Cluster stays "disconnecting" for good when a MOVED arrives while it
+    // reconnects, as in each failover, and starts over from the addresses of the URL alone.
     reconnect: () => {
-      if (client.status === "ready") client.disconnect(true);
+      const { client, sinceMs } = current;
+      if (client.status !== "ready" && performance.now() - sinceMs < PATIENCE_MS) return;
+      current = open();
+      client.disconnect();
     },
     close: () => {
-      client.disconnect();
+      current.client.disconnect();
     },
   };
 }
+
+const addressOf = ({ options: { host = "localhost", port = 6379 } }: Redis): RedisAddress => ({
+  host,
+  port,
+});
 
 function commonOptions(target: RedisTarget, ca: string | undefined) {
   const { username, password, tls } = target;
@@ -82,8 +108,12 @@ function redisOf(target: RedisTarget, ca: string | undefined): Redis {
   return new Redis({ ...common, ...address });
 }
 
-function clusterOf(target: RedisTarget, ca: string | undefined): Cluster {
-  return new Cluster([...target.addresses], {
+function clusterOf(
+  target: RedisTarget,
+  known: readonly RedisAddress[],
+  ca: string | undefined,
+): Cluster {
+  return new Cluster([...target.addresses, ...known], {
     scripts: SCRIPTS,
     enableOfflineQueue: false,
     clusterRetryStrategy: delayMs,

@@ -101,12 +101,12 @@ function chargeBy(
 ): LimitStore {
   let spent = 0;
   const newQuota = (key: string, limit: CompiledLimit, { monotonicMs }: Moment) =>
-    renewals.watched(key) ?? new SharedQuota(key, limit, spent, monotonicMs);
+    renewals.watched(limit.name, key) ?? new SharedQuota(key, limit, spent, monotonicMs);
   return {
     peek: (charges, limits, nowMs) => {
       const now = moment(nowMs);
       const standings = askAll(charges, limits, ({ key }, limit, cost) => {
-        const quota = quotas.get(key) ?? newQuota(key, limit, now);
+        const quota = quotas.get(limit.name, key) ?? newQuota(key, limit, now);
         quota.adopt(limit);
         return quota.ask(cost, now);
       });
@@ -115,18 +115,18 @@ function chargeBy(
     charge: (charges, limits, nowMs) => {
       const now = moment(nowMs);
       const standings = askAll(charges, limits, ({ key }, limit, cost) => {
-        let quota = quotas.touch(key);
+        let quota = quotas.touch(limit.name, key);
         if (quota === undefined) {
           quota = newQuota(key, limit, now);
-          quotas.use(key, quota);
+          quotas.use(limit.name, key, quota);
         }
         quota.adopt(limit);
         return quota.ask(cost, now);
       });
       const { each, isCharged } = standings;
-      charges.forEach(({ key, cost }, at) => {
+      charges.forEach(({ limit, key, cost }, at) => {
         const standing = each[at];
-        const quota = quotas.get(key);
+        const quota = quotas.get(limit, key);
         if (standing === undefined || quota === undefined) return;
         const isPassed = standing.kind === "admitted";
         // What another limit refused is no demand for this one.

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Clock } from "../../app/ports.js";
+import { quotaIdOf } from "../../core/limit/quota-key.js";
 import type { Moment, SharedQuota } from "../../core/limit/shared-quota.js";
 import type { RedisScripts } from "./connect.js";
 import { leaseArguments, readLeaseAnswer } from "./lease-script.js";
@@ -47,14 +48,14 @@ export class Renewals {
   }
 
   /** A quota that is watched: it may have been forgotten elsewhere, and still hold units. */
-  watched(key: string): SharedQuota | undefined {
-    return this.#active.get(key);
+  watched(limitName: string, key: string): SharedQuota | undefined {
+    return this.#active.get(quotaIdOf(limitName, key));
   }
 
   /** Reports it whenever time makes that due. */
   watch(quota: SharedQuota): void {
     quota.isWatched = true;
-    this.#active.set(quota.lease.key, quota);
+    this.#active.set(quotaIdOf(quota.limitName, quota.lease.key), quota);
   }
 
   /** Reports it in this turn of the event loop, if it is still due then. */

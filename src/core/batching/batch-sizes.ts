@@ -6,6 +6,11 @@ type Settings = { readonly maxBatchSize: number; readonly maxPaddingShare: numbe
 /** Every so many full batches, one is a little larger than seems best, or it would never be known. */
 const EXPLORE_EVERY = 32;
 const BUDGET_GAIN = 0.05;
+/** Of the time that items would save which ran elsewhere at no cost to the others. */
+const LEAST_SHARE_SAVED = 0.8;
+
+/** What a batch could be made of, and who could run it. */
+export type Supply = { readonly waitingItems: number; readonly idleInstances: number };
 
 /** How large batches should be: by what they cost, and by the time that requests have. */
 export class BatchSizes {
@@ -50,11 +55,24 @@ export class BatchSizes {
     return Math.max(1, this.#costs.sizeWithin(halfMs * safety, limit, length));
   }
 
-  limits(nowMs: number): BatchLimits {
+  /**
+   * How much of what waits one batch of this size should take. Where more instances are idle each gets
+   * its part, or callers that come back together would keep one of them busy and the others idle for
+   * good. But a part that takes nearly as long as the whole would only burn cores.
+   */
+  partOf({ waitingItems, idleInstances }: Supply, size: number, length: number): number {
+    const whole = Math.min(size, waitingItems);
+    const part = Math.ceil(waitingItems / Math.max(1, idleInstances));
+    if (part >= whole) return size;
+    const saved = 1 - this.#costs.meanMs(part, length) / this.#costs.meanMs(whole, length);
+    return saved >= LEAST_SHARE_SAVED * (1 - part / whole) ? part : size;
+  }
+
+  limits(supply: Supply, nowMs: number): BatchLimits {
     const { maxPaddingShare, maxBatchSize } = this.#settings;
     const explores = this.#fullBatches % EXPLORE_EVERY === EXPLORE_EVERY - 1;
     const targetSize = (length: number) => {
-      const size = this.target(length, nowMs);
+      const size = this.partOf(supply, this.target(length, nowMs), length);
       return explores ? Math.min(maxBatchSize, this.#costs.sizeAbove(size, length)) : size;
     };
     return { targetSize, maxPaddingShare, isShort: this.#isShort(nowMs) };

@@ -84,8 +84,11 @@ export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<R
     const refuse = nowMs < this.#expiresAtMs ? [] : this.#expire(nowMs);
     const wait = (untilMs: number) => ({ refuse, next: { kind: "wait", untilMs } as const });
     if (idleInstances === 0 || this.#queues.requests === 0) return wait(this.#expiresAtMs);
-    const batch = formBatch(this.#queues, this.#costs, this.#sizes.limits(nowMs), nowMs);
-    const isFull = batch.items >= this.#sizes.target(batch.length, nowMs);
+    const supply = { waitingItems: this.#queues.items, idleInstances };
+    const batch = formBatch(this.#queues, this.#costs, this.#sizes.limits(supply, nowMs), nowMs);
+    const target = this.#sizes.target(batch.length, nowMs);
+    const isFull = batch.items >= target;
+    const isPart = batch.items >= this.#sizes.partOf(supply, target, batch.length);
     const isAll = batch.requests.length === this.#queues.requests;
     if (!isFull) {
       const untilMs = this.#waitUntilMs(batch, idleInstances, nowMs);
@@ -93,8 +96,9 @@ export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<R
     }
     if (isFull) this.#sizes.noteFullBatch();
     this.#queues.serve(batch.requests);
-    const because = isFull ? "full" : isAll ? "no wait pays" : "fits no more";
-    return { refuse, next: { kind: "run", run: this.#start(batch, because, nowMs) } };
+    const because = isAll ? "no wait pays" : isPart ? "the rest runs elsewhere" : "fits no more";
+    const run = this.#start(batch, isFull ? "full" : because, nowMs);
+    return { refuse, next: { kind: "run", run } };
   }
 
   leave(request: Request): boolean {
@@ -160,9 +164,16 @@ export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<R
       nowMs,
     );
     const logged: LoggedRun = {
-      ...{ kind: "run", atMs: nowMs, because, requests: requests.length, items, predictedMs },
-      ...{ targetItems: this.#sizes.target(length, nowMs), waitingItems: this.#queues.items },
-      ...{ oldestWaitedMs: nowMs - enqueuedAtMs, tookMs: undefined },
+      kind: "run",
+      atMs: nowMs,
+      because,
+      requests: requests.length,
+      items,
+      predictedMs,
+      targetItems: this.#sizes.target(length, nowMs),
+      waitingItems: this.#queues.items,
+      oldestWaitedMs: nowMs - enqueuedAtMs,
+      tookMs: undefined,
     };
     this.#running.set(run, logged);
     this.#log.add(logged);
@@ -229,10 +240,10 @@ export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<R
   /** From now to the answer: what runs, what is ahead, and the batch it would be in. */
   #forecastMs(request: Request, idleInstances: number, nowMs: number): number {
     const { items, length } = request;
-    const size = Math.max(
-      items,
-      Math.min(this.#sizes.target(length, nowMs), this.#queues.items + items),
-    );
+    const supply = { waitingItems: this.#queues.items + items, idleInstances };
+    const target = this.#sizes.target(length, nowMs);
+    const wanted = this.#sizes.partOf(supply, target, length);
+    const size = Math.max(items, Math.min(wanted, supply.waitingItems));
     const mates = this.#costs.workMs(size - items, length);
     const aheadMs = Math.max(0, this.#queues.workAheadMs(request) - mates);
     const instances = Math.max(1, this.#running.size + idleInstances);

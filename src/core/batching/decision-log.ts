@@ -6,6 +6,8 @@ export type RunReason =
   | "full"
   /** More waited, but would have made it late, or did not fit. */
   | "fits no more"
+  /** It is a part of what waits: other instances are idle too. */
+  | "the rest runs elsewhere"
   /** Nobody was expected soon enough to be worth waiting for. */
   | "no wait pays"
   /** A part of a batch that failed. */

@@ -96,11 +96,11 @@ function assignArm(
 }
 
 function drawArm(experiment: CompiledExperiment, unitId: string): ArmDecision {
-  if (experiment.totalShare === 0) return experiment.unassigned.outsideShare;
+  if (experiment.totalShare === 0) return outsideShare(experiment, null);
   const bucket = drawBucket(experiment.hash, unitId, experiment.seed, experiment.totalShare);
   const arm = experiment.arms.find(({ from, to }) => bucket >= from && bucket < to);
   return arm === undefined
-    ? { ...experiment.unassigned.outsideShare, bucket }
+    ? outsideShare(experiment, bucket)
     : inArm(experiment, arm, bucket, "assigned");
 }
 
@@ -143,6 +143,14 @@ const outside = (
   because: string,
 ): ArmDecision => ({ experiment: name, phase, arm: null, bucket: null, reason, because });
 
+const outsideShare = ({ name, phase }: CompiledExperiment, bucket: number | null): ArmDecision => ({
+  experiment: name,
+  phase,
+  arm: null,
+  bucket,
+  reason: "outsideShare",
+});
+
 /** The decisions of an experiment that are the same for every request; made once. */
 export function unassignedOf(experiment: string, phase: number): CompiledExperiment["unassigned"] {
   const by = (reason: Reason) => ({ experiment, phase, arm: null, bucket: null, reason });
@@ -150,6 +158,5 @@ export function unassignedOf(experiment: string, phase: number): CompiledExperim
     notInLayerSlot: by("notInLayerSlot"),
     ineligible: by("ineligible"),
     versionTaken: by("versionTaken"),
-    outsideShare: by("outsideShare"),
   };
 }

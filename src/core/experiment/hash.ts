@@ -3,6 +3,8 @@
  * 32-bit integer; the encoding is part of the algorithm, since other SDKs differ exactly there.
  */
 
+import { charCodeOf } from "../char-code.js";
+
 const FNV_OFFSET = 0x811c9dc5;
 const FNV_PRIME = 0x01000193;
 
@@ -12,9 +14,10 @@ const FNV_PRIME = 0x01000193;
  * A lone surrogate hashes as U+FFFD, as every UTF-8 encoder writes it.
  */
 export function fnv1a32(text: string, state: number = FNV_OFFSET): number {
+  const { length } = text;
   let hash = state;
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at);
+  for (let at = 0; at < length; at++) {
+    const code = charCodeOf(text, at);
     if (code < 0x80) {
       hash = Math.imul(hash ^ code, FNV_PRIME);
       continue;
@@ -50,7 +53,7 @@ function fnvCodePoint(state: number, point: number): number {
 export function fnv1a32Utf16(text: string): number {
   let hash = FNV_OFFSET;
   for (let at = 0; at < text.length; at++) {
-    hash = Math.imul(hash ^ text.charCodeAt(at), FNV_PRIME);
+    hash = Math.imul(hash ^ charCodeOf(text, at), FNV_PRIME);
   }
   return hash >>> 0;
 }

@@ -2,7 +2,7 @@ import type { CompiledLimitRule } from "../policy/compiled-policy.js";
 import type { RequestFacts } from "../routing/facts.js";
 import type { Charge } from "../routing/decision.js";
 import type { UnitReading } from "../experiment/unit-id.js";
-import { quotaKeyPart } from "./quota-key.js";
+import { quotaKeyOf } from "./quota-key.js";
 
 /** What a key may be made of, besides headers. */
 export type ChargeInputs = {
@@ -16,22 +16,15 @@ export type ChargeInputs = {
 
 /** The quota a rule charges for a request; null: the rule does not apply to it. */
 export function chargeOf(rule: CompiledLimitRule, inputs: ChargeInputs): Charge | null {
-  let key = rule.name;
-  let complete = true;
-  for (const part of rule.key) {
-    const value = keyPart(part, inputs);
-    if (value === undefined) complete = false;
-    // Values hold no line feed: HTTP forbids it in headers, and a unit with one is invalid.
-    key += `\n${keyText(value)}`;
-  }
+  const values = rule.key.map((part) => keyPart(part, inputs));
+  const complete = !values.includes(undefined);
   if (!complete && rule.missing === "skip") return null;
+  const key = quotaKeyOf(values);
   const cost = costOf(rule, inputs.facts);
   return complete || rule.missing === "shared"
     ? { limit: rule.name, key, cost }
     : { limit: rule.name, key, cost, isBarred: true };
 }
-
-const keyText = (part: string | undefined) => (part === undefined ? "-" : quotaKeyPart(part));
 
 /** A client cannot make itself cheaper: what is no number above zero counts as the maximum. */
 function costOf(rule: CompiledLimitRule, facts: RequestFacts): number {

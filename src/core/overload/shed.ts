@@ -4,8 +4,11 @@ export type LoopSample = {
   readonly lagMs: number;
   /** Streams that are open and have no decision yet. */
   readonly undecidedStreams: number;
-  /** CPU time that this process has used so far, milliseconds. */
-  readonly cpuMs: number;
+  /**
+   * CPU time that this process has used so far, milliseconds. Asked for at late ticks alone: it is a
+   * system call that goes through all threads.
+   */
+  readonly cpuMs: () => number;
   /** Of a monotonic clock, milliseconds. */
   readonly nowMs: number;
 };
@@ -15,7 +18,7 @@ export type ShedState = {
   /** A tick that comes more than this after its time is late. */
   readonly maxLagMs: number;
   /** The first of an unbroken row of late ticks; null: the last one was in time. */
-  readonly lateSince: Pick<LoopSample, "nowMs" | "cpuMs"> | null;
+  readonly lateSince: { readonly nowMs: number; readonly cpuMs: number } | null;
   /** Calm seen, less what was late since, and how much of it ends the shedding. */
   readonly calmMs: number;
   readonly calmNeededMs: number;
@@ -56,21 +59,21 @@ export const initialShedState = (nowMs: number, maxLagMs: number): ShedState => 
 /** Whether to shed after this tick. Ticks are expected every 10 ms, and may come at any time. */
 export function nextShedState(state: ShedState, sample: LoopSample): ShedState {
   const { nowMs } = sample;
-  const isLate = sample.lagMs > state.maxLagMs;
+  const late = sample.lagMs > state.maxLagMs ? { nowMs, cpuMs: sample.cpuMs() } : null;
   const isCrowded = sample.undecidedStreams > MAX_UNDECIDED_STREAMS;
   const next = {
     ...state,
     sampledAtMs: nowMs,
-    lateSince: isLate ? (state.lateSince ?? sample) : null,
+    lateSince: late === null ? null : (state.lateSince ?? late),
     calmMs: isCrowded ? 0 : Math.max(0, state.calmMs + calmIn(state, sample)),
   };
   if (state.isShedding) {
     const isOver = next.calmMs >= state.calmNeededMs;
     return isOver ? { ...next, isShedding: false, changedAtMs: nowMs } : next;
   }
-  const row = rowOf(next.lateSince, sample);
+  const row = rowOf(next.lateSince, late);
   // A row that others caused is over, so that the next one is judged by itself.
-  if (row === "others" && !isCrowded) return { ...next, lateSince: sample };
+  if (row === "others" && !isCrowded) return { ...next, lateSince: late };
   if (row !== "own" && !isCrowded) return next;
   const isRelapse = nowMs - state.changedAtMs < RELAPSE_MS;
   const calmNeededMs = isRelapse ? Math.min(2 * state.calmNeededMs, MAX_CALM_MS) : MIN_CALM_MS;
@@ -80,10 +83,12 @@ export function nextShedState(state: ShedState, sample: LoopSample): ShedState {
 /** Who made a row of late ticks so long that it counts. */
 function rowOf(
   since: ShedState["lateSince"],
-  { nowMs, cpuMs }: LoopSample,
+  late: ShedState["lateSince"],
 ): "own" | "others" | "short" {
-  if (since === null || nowMs - since.nowMs < LATE_FOR_MS) return "short";
-  const ownShare = (cpuMs - since.cpuMs) / (nowMs - since.nowMs);
+  if (since === null || late === null) return "short";
+  const lateMs = late.nowMs - since.nowMs;
+  if (lateMs < LATE_FOR_MS) return "short";
+  const ownShare = (late.cpuMs - since.cpuMs) / lateMs;
   return ownShare >= MIN_OWN_CPU_SHARE ? "own" : "others";
 }
 

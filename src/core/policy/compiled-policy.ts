@@ -85,7 +85,7 @@ export type CompiledExperiment = {
   readonly choosesVersion: boolean;
   /** Decisions that are the same for every request, so that none is made for most of them. */
   readonly unassigned: Readonly<
-    Record<"notInLayerSlot" | "ineligible" | "versionTaken" | "outsideShare", ArmDecision>
+    Record<"notInLayerSlot" | "ineligible" | "versionTaken", ArmDecision>
   >;
 };
 

@@ -1,5 +1,5 @@
 import type { CompiledLimit } from "../limit/limit.js";
-import { quotaKeyPart } from "../limit/quota-key.js";
+import { quotaIdOf, quotaKeyOf } from "../limit/quota-key.js";
 import type { Charge } from "../routing/decision.js";
 import type { RateLimitUnit } from "../../schema/rate-limit.js";
 import { matchDescriptor, metricLabel, type DescriptorEntry } from "./match-descriptor.js";
@@ -60,8 +60,9 @@ export function planCharges(
       return { ...told, kind: "replaced", charge: -1 };
     }
     const hits = descriptors[at]?.hits ?? 1;
-    const place = placeOf.get(key) ?? charges.length;
-    placeOf.set(key, place);
+    const quota = quotaIdOf(rule.limit.name, key);
+    const place = placeOf.get(quota) ?? charges.length;
+    placeOf.set(quota, place);
     charges[place] = { key, rule, hits: hits + (charges[place]?.hits ?? 0) };
     return { ...told, kind: "charged", charge: place };
   });
@@ -83,7 +84,7 @@ function find(domain: CompiledDomain, descriptor: Descriptor): Found | undefined
     const node = nodes[at];
     return node?.sharesQuota === true ? node.value : value;
   });
-  return { rule, ...metricLabel(match, entries), key: keyOf(rule.limit, values) };
+  return { rule, ...metricLabel(match, entries), key: keyOf(values) };
 }
 
 function overridden(
@@ -101,12 +102,11 @@ function overridden(
     ...{ isUnlimited: false, isQuota: false, chargesRefused: false, hasDetailedMetric: false },
   };
   const texts = entries.flatMap(({ key, value }) => [key, value]);
-  return { rule, label: "override", hasValues: false, key: keyOf(limit, texts) };
+  return { rule, label: "override", hasValues: false, key: keyOf(texts) };
 }
 
 /** Values of descriptors may hold anything: as JSON no two lists of them look alike. */
-const keyOf = ({ name }: CompiledLimit, values: readonly (string | undefined)[]) =>
-  `${name}\n${quotaKeyPart(JSON.stringify(values))}`;
+const keyOf = (values: readonly (string | undefined)[]) => quotaKeyOf([JSON.stringify(values)]);
 
 /**
  * The charges for a store.

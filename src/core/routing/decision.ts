@@ -32,6 +32,7 @@ export type ArmDecision = {
 /** One quota to charge; the store answers with a LimitVerdict. */
 export type Charge = {
   readonly limit: string;
+  /** Of the quota, among those of the limit. */
   readonly key: string;
   readonly cost: number;
   /** True: refused whatever is left, as where part of the key is absent and the limit says so. */

@@ -1,14 +1,15 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { ServiceError } from "../../core/error.js";
-import { listenGrpcJs } from "./grpc-js/listen.js";
-import { healthMethods, makeHealth, type Health } from "./health.js";
-import { listenHttp2 } from "./http2/listen.js";
+import { listenGrpcJs } from "../grpc/grpc-js/listen.js";
+import { makeHealth, type Health } from "./health.js";
+import { LIMITS } from "../grpc/http2/limits.js";
+import { listenHttp2 } from "../grpc/http2/listen.js";
 import { PROCESS_PATH } from "./protocol.js";
 import { makeProcess, type ExtProcService, type Process } from "./service.js";
-import type { Transport } from "./side-stream.js";
+import type { Transport } from "../grpc/stream.js";
 import { SHOULD_RATE_LIMIT_PATH } from "../rate-limit/protocol.js";
 import { makeRateLimitMethod, type RateLimitService } from "../rate-limit/service.js";
-import { freeUnixSocket } from "./unix-socket.js";
+import { freeUnixSocket } from "../grpc/unix-socket.js";
 import { within } from "../within.js";
 
 /** A peer that does not answer a ping in this time is not waited for. */
@@ -67,16 +68,14 @@ async function listen(
     logger.error({ err: error }, "a stream or its connection ended with an error of ours");
   };
   const methods = new Map([
+    ...health.methods,
     [PROCESS_PATH, accept],
     [SHOULD_RATE_LIMIT_PATH, makeRateLimitMethod({ ...rateLimit, logger })],
   ]);
   try {
     return transport === "grpc-js"
-      ? await listenGrpcJs(address, methods, health)
-      : await listenHttp2(address, {
-          methods: new Map([...healthMethods(health), ...methods]),
-          onBug,
-        });
+      ? await listenGrpcJs(address, methods)
+      : await listenHttp2(address, { methods, onBug, limits: LIMITS });
   } catch (cause) {
     const message =
       `cannot listen on ${address}: ${String(cause)}; ` +

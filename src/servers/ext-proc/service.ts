@@ -10,7 +10,7 @@ import { namesToStrip } from "./header-mutation.js";
 import type { ExtProcMetrics } from "./metrics.js";
 import type { LimitOf } from "./rate-limit-headers.js";
 import { respond, type BodyModes } from "./respond.js";
-import type { AcceptStream, SideStream, SideStreamListener } from "./side-stream.js";
+import type { AcceptStream, ServerStream, StreamListener } from "../grpc/stream.js";
 import { safeDefault, toAnswer } from "./to-answer.js";
 import { parentContextOf } from "./trace-context.js";
 import { readRequest, type ReadRequest } from "./wire/read-request.js";
@@ -56,15 +56,15 @@ export type Process = {
 };
 
 /** One side stream; Envoy opens one per HTTP request. Its first message may be of any phase. */
-class ProcessStream implements SideStreamListener {
+class ProcessStream implements StreamListener {
   readonly #service: ExtProcService;
-  readonly #stream: SideStream;
+  readonly #stream: ServerStream;
   readonly #open: Set<ProcessStream>;
   #modes: BodyModes = NO_MODES;
   #sawRequestHeaders = false;
   #isOver = false;
 
-  constructor(service: ExtProcService, stream: SideStream, open: Set<ProcessStream>) {
+  constructor(service: ExtProcService, stream: ServerStream, open: Set<ProcessStream>) {
     this.#service = service;
     this.#stream = stream;
     this.#open = open;

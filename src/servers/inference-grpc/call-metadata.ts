@@ -1,40 +1,38 @@
-import { Metadata } from "@grpc/grpc-js";
-import type { Deadline } from "@grpc/grpc-js";
-import { meshFactsOf } from "../../app/call-facts.js";
+import { meshFactsOf, meshTimeoutMsOf } from "../../app/call-facts.js";
 import type { MeshFacts } from "../../app/call-facts.js";
 import type { Clock } from "../../app/ports.js";
 import type { LoadNow } from "../../app/metered-load.js";
+import type { HeaderView } from "../../core/routing/facts.js";
+import type { TimedStream } from "../grpc/http2/service.js";
+import type { Trailers } from "../grpc/stream.js";
 import { LOAD_FORMAT_HEADER, loadHeader } from "../load-headers.js";
 
 /** What a call says beside its messages, and when it must be over. */
 export type CallContext = {
-  readonly facts: Omit<MeshFacts, "meshTimeoutMs">;
+  readonly mesh: MeshFacts;
   /** Monotonic; Infinity: never. The lesser of grpc-timeout and the mesh's. */
   readonly deadlineAtMs: number;
 };
 
-type Call = { readonly metadata: Metadata; getDeadline(): Deadline };
-
-export function contextOf(call: Call, clock: Clock): CallContext {
-  const { meshTimeoutMs = Infinity, ...facts } = meshFactsOf((name) => textOf(call.metadata, name));
-  const leftMs = Number(call.getDeadline()) - clock.nowMs();
-  return { facts, deadlineAtMs: clock.monotonicMs() + Math.min(meshTimeoutMs, leftMs) };
+/** Of a stream that has just been opened. */
+export function contextOf({ metadata, timeoutMs }: TimedStream, clock: Clock): CallContext {
+  const header = (name: string) => textOf(metadata, name);
+  const leastMs = Math.min(meshTimeoutMsOf(header) ?? Infinity, timeoutMs ?? Infinity);
+  return { mesh: meshFactsOf(header), deadlineAtMs: clock.monotonicMs() + leastMs };
 }
 
-function textOf(metadata: Metadata, name: string): string | undefined {
-  const values = metadata.get(name);
-  return values.length === 0 ? undefined : values.join(", ");
+function textOf(metadata: HeaderView, name: string): string | undefined {
+  const values = metadata.values(name);
+  return values.length > 1 ? values.join(", ") : values[0];
 }
 
 /** The trailers, with the load report where the call asks for it. */
 export function withLoad(
-  asked: Metadata,
+  asked: HeaderView,
   loadNow: LoadNow,
-  trailers?: Metadata,
-): Metadata | undefined {
+  trailers?: Trailers,
+): Trailers | undefined {
   const header = loadHeader(textOf(asked, LOAD_FORMAT_HEADER), loadNow);
   if (header === undefined) return trailers;
-  const metadata = trailers ?? new Metadata();
-  metadata.set(header.name, header.value);
-  return metadata;
+  return new Map([...(trailers ?? []), [header.name, header.value]]);
 }

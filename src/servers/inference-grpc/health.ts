@@ -1,7 +1,9 @@
 import { status as grpcStatus } from "@grpc/grpc-js";
-import type { sendUnaryData, Server, ServerUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
+import type { sendUnaryData, ServerUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
 import { service } from "grpc-health-check";
 import type { ServedModels } from "../../app/served-models.js";
+import { methodsOf } from "../grpc/methods-of.js";
+import type { AcceptStream } from "../grpc/stream.js";
 import type { OpenStreams } from "./open-streams.js";
 import { INFERENCE_SERVICE } from "./protocol.js";
 
@@ -17,7 +19,10 @@ const WATCH_MS = 250;
  * under `<model>` and `<model>/<version>`. Only `liveness` stays SERVING while we drain. Asked of the
  * models each time, so that it cannot differ from what ServerReady and ModelReady say.
  */
-export function addHealth(server: Server, models: ServedModels, streams: OpenStreams): void {
+export function healthMethods(
+  models: ServedModels,
+  streams: OpenStreams,
+): ReadonlyMap<string, AcceptStream> {
   const check = (call: ServerUnaryCall<Request, Reply>, callback: sendUnaryData<Reply>) => {
     const status = statusOf(models, call.request.service ?? "");
     if (status === "SERVICE_UNKNOWN") callback({ code: grpcStatus.NOT_FOUND });
@@ -34,14 +39,18 @@ export function addHealth(server: Server, models: ServedModels, streams: OpenStr
     const timer = setInterval(tell, WATCH_MS);
     call.once("cancelled", () => {
       clearInterval(timer);
+      streams.delete(call);
     });
     streams.add(call, () => {
-      clearInterval(timer);
       tell();
       call.end();
     });
   };
-  server.addService(service, { check, watch });
+  return methodsOf({
+    addToServer: (server) => {
+      server.addService(service, { check, watch });
+    },
+  });
 }
 
 const READINESS = ["", "readiness", INFERENCE_SERVICE];

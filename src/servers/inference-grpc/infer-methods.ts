@@ -1,11 +1,9 @@
-import type { handleBidiStreamingCall, handleUnaryCall, ServerDuplexStream } from "@grpc/grpc-js";
-import { once, setMaxListeners } from "node:events";
-import type { EventEmitter } from "node:events";
 import type { CallerSignal } from "../../app/call-facts.js";
 import type { Infer } from "../../app/infer.js";
-import type { Clock } from "../../app/ports.js";
 import { ServiceError } from "../../core/error.js";
 import { Caller } from "../caller.js";
+import type { AcceptTimed, TimedStream } from "../grpc/http2/service.js";
+import type { StreamListener } from "../grpc/stream.js";
 import { contextOf, withLoad } from "./call-metadata.js";
 import type { CallContext } from "./call-metadata.js";
 import { decodeInferRequest, toInferRequest } from "./infer-request.js";
@@ -19,35 +17,27 @@ import type { CallParts } from "./unary.js";
 
 export type InferMethodParts = CallParts & {
   readonly infer: Infer;
-  readonly clock: Clock;
   readonly streams: OpenStreams;
 };
 
-export function modelInfer(parts: InferMethodParts): handleUnaryCall<Buffer, Buffer> {
-  return unaryBytes(parts, (bytes, call) => {
-    const context = contextOf(call, parts.clock);
-    const request = decodeInferRequest(bytes);
-    const caller = new Caller();
-    call.once("cancelled", () => {
-      caller.leave();
-    });
-    return answerRequest(parts, request, context, caller, encodeInferResponse);
-  });
-}
+export const modelInfer = (parts: InferMethodParts): AcceptTimed =>
+  unaryBytes(parts, (bytes, { context, caller }) =>
+    answerRequest(parts, decodeInferRequest(bytes), context, caller, encodeInferResponse),
+  );
 
 /** Runs one request; `encode` writes its answer. */
 function answerRequest(
   { infer, clock }: InferMethodParts,
   request: WireRequest,
-  { facts, deadlineAtMs }: CallContext,
+  { mesh, deadlineAtMs }: CallContext,
   signal: CallerSignal,
   encode: (response: InferResponse) => Buffer,
 ): Promise<Buffer> {
   const receivedAtMs = clock.monotonicMs();
   const leftMs = deadlineAtMs - receivedAtMs;
   return infer({
-    ...facts,
-    meshTimeoutMs: leftMs === Infinity ? undefined : Math.max(0, Math.round(leftMs)),
+    mesh,
+    timeoutMs: leftMs === Infinity ? undefined : Math.max(0, Math.round(leftMs)),
     model: request.model,
     version: request.version === "" ? undefined : request.version,
     receivedAtMs,
@@ -59,66 +49,75 @@ function answerRequest(
   });
 }
 
-/** Aborts at the end of the call: by then it is answered, or nobody waits for the answer. */
-function cancelSignal(call: EventEmitter): AbortSignal {
-  const controller = new AbortController();
-  call.once("cancelled", () => {
-    controller.abort();
-  });
-  return controller.signal;
-}
-
-type Stream = ServerDuplexStream<Buffer, Buffer>;
-
 /**
  * Triton's stream of requests: each is answered once, in the order they came, and one that fails is
  * answered with its error while the stream goes on. With the metadata `triton_grpc_error: true` the
  * first failure ends the stream with its status.
  */
-export function modelStreamInfer(parts: InferMethodParts): handleBidiStreamingCall<Buffer, Buffer> {
-  return (call: Stream) => {
-    const context = contextOf(call, parts.clock);
-    const signal = cancelSignal(call);
-    setMaxListeners(0, signal);
-    const isStrict = call.metadata.get("triton_grpc_error")[0] === "true";
-    let isOver = false;
-    let written = Promise.resolve();
-    const endWith = (error: unknown) => {
-      isOver = true;
-      const { metadata, ...status } = statusOf(error, parts.logger);
-      const trailers = withLoad(call.metadata, parts.loadNow, metadata);
-      call.emit("error", { ...status, metadata: trailers });
-    };
-    const end = (error?: ServiceError) => {
-      void written.then(() => {
-        if (isOver) return;
-        if (error !== undefined) endWith(error);
-        else call.end(withLoad(call.metadata, parts.loadNow));
+export const modelStreamInfer =
+  (parts: InferMethodParts): AcceptTimed =>
+  (stream) =>
+    new InferStream(parts, stream);
+
+class InferStream implements StreamListener {
+  readonly #parts: InferMethodParts;
+  readonly #stream: TimedStream;
+  readonly #context: CallContext;
+  readonly #caller = new Caller();
+  readonly #isStrict: boolean;
+  /** The answers so far, in the order of their requests. */
+  #written = Promise.resolve();
+  #takesMore = true;
+
+  constructor(parts: InferMethodParts, stream: TimedStream) {
+    this.#parts = parts;
+    this.#stream = stream;
+    this.#context = contextOf(stream, parts.clock);
+    this.#isStrict = stream.metadata.values("triton_grpc_error")[0] === "true";
+    parts.streams.add(this, () => {
+      this.#finish(new ServiceError("notReady", ENDING));
+    });
+  }
+
+  message(bytes: Buffer): void {
+    if (!this.#takesMore) return;
+    const answer = answerInStream(this.#parts, bytes, this.#context, this.#caller);
+    this.#written = this.#written
+      .then(() => answer)
+      .then(({ bytes: answered, error }) => {
+        if (error !== undefined && this.#isStrict) this.#fail(error);
+        else this.#stream.send(answered);
       });
-    };
-    call.on("data", (bytes: Buffer) => {
-      if (isOver) return;
-      const answer = answerInStream(parts, bytes, context, signal);
-      written = written
-        .then(() => answer)
-        .then(async (outcome) => {
-          if (isOver) return;
-          if (outcome.error !== undefined && isStrict) endWith(outcome.error);
-          else if (!call.write(outcome.bytes)) await drained(call, signal);
-        });
+  }
+
+  halfClosed(): void {
+    this.#finish();
+  }
+
+  closed(): void {
+    this.#takesMore = false;
+    this.#caller.leave();
+    this.#parts.streams.delete(this);
+  }
+
+  /** Behind the answers to what has come. */
+  #finish(error?: ServiceError): void {
+    this.#takesMore = false;
+    void this.#written.then(() => {
+      if (error !== undefined) this.#fail(error);
+      else this.#stream.end(withLoad(this.#stream.metadata, this.#parts.loadNow));
     });
-    call.on("end", () => {
-      end();
-    });
-    call.once("cancelled", () => {
-      isOver = true;
-    });
-    parts.streams.add(call, () => {
-      call.pause();
-      end(new ServiceError("notReady", "this process is about to end: open the stream anew"));
-    });
-  };
+  }
+
+  #fail(error: unknown): void {
+    this.#takesMore = false;
+    const { code, details, trailers } = statusOf(error, this.#parts.logger);
+    const { metadata } = this.#stream;
+    this.#stream.fail(code, details, withLoad(metadata, this.#parts.loadNow, trailers));
+  }
 }
+
+const ENDING = "this process is about to end: open the stream anew";
 
 type Outcome = { readonly bytes: Buffer; readonly error?: unknown };
 
@@ -127,7 +126,7 @@ async function answerInStream(
   parts: InferMethodParts,
   bytes: Buffer,
   context: CallContext,
-  signal: AbortSignal,
+  signal: CallerSignal,
 ): Promise<Outcome> {
   const lease = parts.budget.open();
   let request: WireRequest | undefined;
@@ -144,11 +143,4 @@ async function answerInStream(
   } finally {
     lease.release();
   }
-}
-
-/** A peer that does not read its answers shall not send more. */
-async function drained(call: Stream, signal: AbortSignal): Promise<void> {
-  call.pause();
-  await once(call, "drain", { signal }).catch(() => undefined);
-  call.resume();
 }

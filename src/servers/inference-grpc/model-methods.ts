@@ -1,4 +1,3 @@
-import type { handleUnaryCall } from "@grpc/grpc-js";
 import type { ModelRepository } from "../../app/model-repository.js";
 import type { ServedModels } from "../../app/served-models.js";
 import { ServiceError } from "../../core/error.js";
@@ -8,6 +7,7 @@ import type { Parameters, ParameterValue } from "../../core/serving/request-para
 import type { ServingStatistics } from "../../core/serving/statistics.js";
 import type { ModelReadyRequest__Output as NamedVersion } from "../../gen/inference/ModelReadyRequest.js";
 import type { RepositoryModelLoadRequest__Output as LoadRequest } from "../../gen/inference/RepositoryModelLoadRequest.js";
+import type { AcceptTimed } from "../grpc/http2/service.js";
 import { unary } from "./unary.js";
 import type { CallParts } from "./unary.js";
 
@@ -18,7 +18,7 @@ export type ModelMethodParts = CallParts & {
   readonly serverVersion: string;
 };
 
-type Methods = Readonly<Record<string, handleUnaryCall<Buffer, Buffer>>>;
+type Methods = Readonly<Record<string, AcceptTimed>>;
 
 /** Health and metadata, and the extensions model_configuration and statistics. */
 export function modelMethods(parts: ModelMethodParts): Methods {

@@ -1,13 +1,13 @@
-import type { EventEmitter } from "node:events";
-
 /** Calls that stay open as long as their peers like, each with what ends it in good order. */
 export class OpenStreams {
-  readonly #open = new Map<EventEmitter, () => void>();
+  readonly #open = new Map<object, () => void>();
 
-  add(call: EventEmitter, finish: () => void): void {
+  add(call: object, finish: () => void): void {
     this.#open.set(call, finish);
-    // grpc-js says so at the end of every stream, cancelled or not.
-    call.once("cancelled", () => this.#open.delete(call));
+  }
+
+  delete(call: object): void {
+    this.#open.delete(call);
   }
 
   finish(): void {

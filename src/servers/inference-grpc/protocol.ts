@@ -1,4 +1,3 @@
-import type { ServiceDefinition } from "@grpc/grpc-js";
 import type { MessageTypeDefinition } from "@grpc/proto-loader";
 import { loadProto, messageTypeOf } from "../proto-messages.js";
 
@@ -10,18 +9,4 @@ export const INFERENCE_SERVICE = "inference.GRPCInferenceService";
 export const messageType = <Output>(name: string): MessageTypeDefinition<object, Output> =>
   messageTypeOf(inferenceDefinition, `inference.${name}`);
 
-/** Its methods, for grpc-js: bytes in, bytes out, see unary.ts. */
-export function inferenceService(): ServiceDefinition {
-  const loaded = inferenceDefinition[INFERENCE_SERVICE] as unknown as ServiceDefinition;
-  const methods = Object.entries(loaded).map(([name, method]) => [
-    name,
-    {
-      ...method,
-      ...{ requestSerialize: asItIs, requestDeserialize: asItIs },
-      ...{ responseSerialize: asItIs, responseDeserialize: asItIs },
-    },
-  ]);
-  return Object.fromEntries(methods) as ServiceDefinition;
-}
-
-const asItIs = (bytes: Buffer): Buffer => bytes;
+export const methodPath = (name: string) => `/${INFERENCE_SERVICE}/${name}`;

@@ -1,25 +1,24 @@
-import { Metadata } from "@grpc/grpc-js";
-import type { StatusObject } from "@grpc/grpc-js";
 import type { Logger } from "pino";
 import { ServiceError } from "../../core/error.js";
+import type { Trailers } from "../grpc/stream.js";
 import { wireStatusOf } from "../wire-status.js";
 
-/** grpc-message travels in a header, and peers take 8 KiB of headers in all. */
-const MAX_DETAILS = 2000;
+export type Status = {
+  readonly code: number;
+  readonly details: string;
+  readonly trailers: Trailers | undefined;
+};
 
 /** How a call ends that went wrong; a fault of ours is logged. */
-export function statusOf(thrown: unknown, logger: Logger): StatusObject {
+export function statusOf(thrown: unknown, logger: Logger): Status {
   const error = ServiceError.from(thrown);
   if (error.code === "internal") logger.error({ err: error.cause ?? error }, "call failed");
-  const metadata = new Metadata();
-  // https://github.com/grpc/proposal/blob/master/A6-client-retries.md: when to try again.
-  if (error.retryAfterMs !== undefined) {
-    metadata.set("grpc-retry-pushback-ms", String(Math.max(0, Math.ceil(error.retryAfterMs))));
-  }
-  return { code: wireStatusOf(error).grpc, details: detailsOf(error), metadata };
+  return {
+    ...{ code: wireStatusOf(error).grpc, details: error.message },
+    trailers: error.retryAfterMs === undefined ? undefined : pushback(error.retryAfterMs),
+  };
 }
 
-/** Half a character, left by a cut, would make the encoding of the header throw. */
-function detailsOf({ message }: ServiceError): string {
-  return Buffer.from(message.slice(0, MAX_DETAILS)).toString();
-}
+/** https://github.com/grpc/proposal/blob/master/A6-client-retries.md: when to try again. */
+const pushback = (afterMs: number): Trailers =>
+  new Map([["grpc-retry-pushback-ms", String(Math.max(0, Math.ceil(afterMs)))]]);

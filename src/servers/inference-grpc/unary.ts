@@ -1,9 +1,10 @@
-import type { handleUnaryCall, sendUnaryData, ServerUnaryCall } from "@grpc/grpc-js";
+import { status as grpcStatus } from "@grpc/grpc-js";
 import type { MessageTypeDefinition } from "@grpc/proto-loader";
 import type { Logger } from "pino";
 import { ServiceError } from "../../core/error.js";
 import type { ByteBudget } from "../../core/serving/byte-budget.js";
 import type { LoadNow } from "../../app/metered-load.js";
+import type { Clock } from "../../app/ports.js";
 import type { ModelConfigRequest__Output as ModelConfigRequest } from "../../gen/inference/ModelConfigRequest.js";
 import type { ModelMetadataRequest__Output as ModelMetadataRequest } from "../../gen/inference/ModelMetadataRequest.js";
 import type { ModelReadyRequest__Output as ModelReadyRequest } from "../../gen/inference/ModelReadyRequest.js";
@@ -11,7 +12,11 @@ import type { ModelStatisticsRequest__Output as ModelStatisticsRequest } from ".
 import type { RepositoryIndexRequest__Output as RepositoryIndexRequest } from "../../gen/inference/RepositoryIndexRequest.js";
 import type { RepositoryModelLoadRequest__Output as RepositoryModelLoadRequest } from "../../gen/inference/RepositoryModelLoadRequest.js";
 import type { RepositoryModelUnloadRequest__Output as RepositoryModelUnloadRequest } from "../../gen/inference/RepositoryModelUnloadRequest.js";
-import { withLoad } from "./call-metadata.js";
+import { Caller } from "../caller.js";
+import type { AcceptTimed, TimedStream } from "../grpc/http2/service.js";
+import type { StreamListener } from "../grpc/stream.js";
+import { contextOf, withLoad } from "./call-metadata.js";
+import type { CallContext } from "./call-metadata.js";
 import { messageType } from "./protocol.js";
 import { statusOf } from "./status.js";
 
@@ -20,33 +25,70 @@ export type CallParts = {
   /** Bytes of messages that the process may hold. */
   readonly budget: ByteBudget;
   readonly loadNow: LoadNow;
+  readonly clock: Clock;
 };
 
-export type BytesCall = ServerUnaryCall<Buffer, Buffer>;
+type AnswerBytes = (bytes: Buffer, call: UnaryCall) => Promise<Buffer>;
 
 /**
- * A method that takes one message and gives one, both as bytes: grpc-js would answer INTERNAL to
- * bytes that are no such message, and they are the caller's mistake.
+ * A method that takes one message and gives one, both as bytes: bytes that are no such message are
+ * the caller's mistake.
  */
-export function unaryBytes(
-  { logger, budget, loadNow }: CallParts,
-  answer: (bytes: Buffer, call: BytesCall) => Promise<Buffer>,
-): handleUnaryCall<Buffer, Buffer> {
-  const run = async (call: BytesCall, callback: sendUnaryData<Buffer>) => {
+export const unaryBytes =
+  (parts: CallParts, answer: AnswerBytes): AcceptTimed =>
+  (stream) =>
+    new UnaryCall(parts, stream, answer);
+
+export class UnaryCall implements StreamListener {
+  readonly caller = new Caller();
+  readonly context: CallContext;
+  readonly #parts: CallParts;
+  readonly #stream: TimedStream;
+  readonly #answer: AnswerBytes;
+  #isAsked = false;
+
+  constructor(parts: CallParts, stream: TimedStream, answer: AnswerBytes) {
+    this.context = contextOf(stream, parts.clock);
+    this.#parts = parts;
+    this.#stream = stream;
+    this.#answer = answer;
+  }
+
+  message(bytes: Buffer): void {
+    if (this.#isAsked) this.#refuse();
+    else {
+      this.#isAsked = true;
+      void this.#run(bytes);
+    }
+  }
+
+  halfClosed(): void {
+    if (!this.#isAsked) this.#refuse();
+  }
+
+  closed(): void {
+    this.caller.leave();
+  }
+
+  #refuse(): void {
+    this.#stream.fail(grpcStatus.INVALID_ARGUMENT, "this method takes one request, and no more");
+  }
+
+  async #run(bytes: Buffer): Promise<void> {
+    const { budget, loadNow, logger } = this.#parts;
+    const { metadata } = this.#stream;
     const lease = budget.open();
     try {
-      lease.take(call.request.length);
-      callback(null, await answer(call.request, call), withLoad(call.metadata, loadNow));
+      lease.take(bytes.length);
+      this.#stream.send(await this.#answer(bytes, this));
+      this.#stream.end(withLoad(metadata, loadNow));
     } catch (error) {
-      const status = statusOf(error, logger);
-      callback(status, null, withLoad(call.metadata, loadNow, status.metadata));
+      const { code, details, trailers } = statusOf(error, logger);
+      this.#stream.fail(code, details, withLoad(metadata, loadNow, trailers));
     } finally {
       lease.release();
     }
-  };
-  return (call, callback) => {
-    void run(call, callback);
-  };
+  }
 }
 
 type Requests = {
@@ -70,7 +112,7 @@ export function unary<Method extends keyof Requests>(
   parts: CallParts,
   method: Method,
   answer: (request: Requests[Method]) => object | Promise<object>,
-): handleUnaryCall<Buffer, Buffer> {
+): AcceptTimed {
   const requestType = messageType<Requests[Method]>(`${method}Request`);
   const replyType = messageType<object>(`${method}Response`);
   return unaryBytes(parts, async (bytes) => {

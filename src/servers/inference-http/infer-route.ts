@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import { meshFactsOf } from "../../app/call-facts.js";
+import { meshFactsOf, meshTimeoutMsOf } from "../../app/call-facts.js";
 import type { Infer } from "../../app/infer.js";
 import { Caller } from "../caller.js";
 import { parseInferBody } from "./infer-request.js";
@@ -18,17 +18,21 @@ type Options = {
 /** POST …/infer. */
 export function inferRoute(app: FastifyInstance, options: Options): void {
   const handler = async (request: FastifyRequest, reply: FastifyReply) => {
+    const { model, version } = paramsOf(request);
+    const header = (name: string) => headerOf(request, name);
     let form: ReplyForm = { id: undefined, isBinary: () => false };
     const answer = await options.infer({
-      ...paramsOf(request),
-      ...meshFactsOf((name) => headerOf(request, name)),
+      model,
+      version,
+      mesh: meshFactsOf(header),
+      timeoutMs: meshTimeoutMsOf(header),
       receivedAtMs: options.arrivedAtMs(request),
       signal: callerOf(reply),
       read: (spec) => {
         const parsed = parseInferBody(spec, {
           bytes: (request.body as Buffer | undefined) ?? Buffer.alloc(0),
-          contentType: headerOf(request, "content-type"),
-          jsonBytes: headerOf(request, "inference-header-content-length"),
+          contentType: header("content-type"),
+          jsonBytes: header("inference-header-content-length"),
           maxJsonBytes: options.maxJsonBytes,
         });
         form = parsed.form;

@@ -95,7 +95,8 @@ function collect(
     };
     source.on("data", take);
     source.once("end", () => {
-      resolve(Buffer.concat(chunks, total));
+      const [first] = chunks;
+      resolve(chunks.length === 1 && first ? first : Buffer.concat(chunks, total));
     });
     request.once("close", () => {
       if (!request.complete) stop(new ServiceError("cancelled", "the caller closed the request"));

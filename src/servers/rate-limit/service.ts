@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 import type { RateLimitMetrics } from "../../app/ports.js";
 import type { ShouldRateLimit } from "../../app/should-rate-limit.js";
 import { ServiceError } from "../../core/error.js";
-import type { AcceptStream } from "../ext-proc/side-stream.js";
+import type { AcceptStream } from "../grpc/stream.js";
 import { rateLimitResponseType } from "./protocol.js";
 import { readQuery } from "./read-query.js";
 import { toResponse } from "./to-response.js";

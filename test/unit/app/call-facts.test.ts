@@ -1,9 +1,12 @@
 import { expect, test } from "vitest";
-import { meshFactsOf } from "../../../src/app/call-facts.js";
+import { meshFactsOf, meshTimeoutMsOf } from "../../../src/app/call-facts.js";
 
-const read = (headers: Readonly<Record<string, string>>) => meshFactsOf((name) => headers[name]);
+function read(headers: Readonly<Record<string, string>>) {
+  const header = (name: string) => headers[name];
+  return { ...meshFactsOf(header), timeoutMs: meshTimeoutMsOf(header) };
+}
 const NOTHING = {
-  ...{ meshTimeoutMs: undefined, attempt: 1, shadow: false },
+  ...{ timeoutMs: undefined, attempt: 1, shadow: false },
   ...{ decision: null, policy: null, arms: null, requestId: null },
 };
 
@@ -18,7 +21,7 @@ test("what extproc and Envoy say is read", () => {
     "x-request-id": "6d1a3c1e-6f0f-4d2b-9c57-0c1a5c3f2d10",
   };
   expect(read(headers)).toEqual({
-    ...{ meshTimeoutMs: 250, attempt: 2, shadow: true },
+    ...{ timeoutMs: 250, attempt: 2, shadow: true },
     decision: headers["x-weir-decision"],
     policy: headers["x-weir-policy"],
     arms: headers["x-weir-arms"],

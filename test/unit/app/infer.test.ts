@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { meshFactsOf } from "../../../src/app/call-facts.js";
 import { makeInfer } from "../../../src/app/infer.js";
 import type { InferCall } from "../../../src/app/infer.js";
 import { ServedModels } from "../../../src/app/served-models.js";
@@ -27,6 +28,8 @@ function inferWith(shadow: boolean) {
   return { infer, logged };
 }
 
+const UNTOLD = meshFactsOf(() => undefined);
+
 const call = (over: Partial<InferCall<string>> = {}): InferCall<string> => ({
   model: "echo",
   read: () => ({
@@ -38,13 +41,13 @@ const call = (over: Partial<InferCall<string>> = {}): InferCall<string> => ({
   }),
   write: (_spec, outputs) => [...outputs.keys()].join(),
   receivedAtMs: clock.monotonicMs(),
-  ...{ attempt: 1, shadow: false, decision: null, policy: null, arms: null, requestId: null },
+  mesh: UNTOLD,
   ...over,
 });
 
 test("a request whose time was over before it could be queued is refused, and logged", async () => {
   const { infer, logged } = inferWith(false);
-  const late = call({ receivedAtMs: clock.monotonicMs() - 30, meshTimeoutMs: 30 });
+  const late = call({ receivedAtMs: clock.monotonicMs() - 30, timeoutMs: 30 });
   await expect(infer(late)).rejects.toMatchObject({ code: "deadlineExceeded" });
   expect(logged).toMatchObject([{ status: 400, durationMs: 30, batchSize: 0, outputs: {} }]);
 });
@@ -52,7 +55,7 @@ test("a request whose time was over before it could be queued is refused, and lo
 test("the least of the request's own time and the mesh's counts", async () => {
   const { infer } = inferWith(false);
   const read = () => ({ ...call().read(models.find("echo", "1").spec), timeoutMs: 10 });
-  const late = call({ read, receivedAtMs: clock.monotonicMs() - 20, meshTimeoutMs: 1000 });
+  const late = call({ read, receivedAtMs: clock.monotonicMs() - 20, timeoutMs: 1000 });
   await expect(infer(late)).rejects.toMatchObject({ code: "deadlineExceeded" });
 });
 
@@ -64,7 +67,7 @@ test.each([
   "shadow process $process, shadow request $request: $role",
   async ({ process, request, role }) => {
     const { infer, logged } = inferWith(process);
-    expect(await infer(call({ shadow: request }))).toBe("x");
+    expect(await infer(call({ mesh: { ...UNTOLD, shadow: request } }))).toBe("x");
     expect(logged.map((event) => event.role)).toEqual([role]);
     expect(() => PredictionEvent.parse(logged[0])).not.toThrow();
   },

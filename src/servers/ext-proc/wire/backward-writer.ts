@@ -1,3 +1,5 @@
+import { charCodeOf } from "../../../core/char-code.js";
+
 const FIRST_BYTES = 4096;
 
 /**
@@ -27,11 +29,12 @@ export class BackwardWriter {
   }
 
   text(text: string): void {
-    this.#room(text.length);
+    const { length } = text;
+    this.#room(length);
     const bytes = this.#bytes;
     let to = this.#at;
-    for (let at = text.length - 1; at >= 0; at--) {
-      const code = text.charCodeAt(at);
+    for (let at = length - 1; at >= 0; at--) {
+      const code = charCodeOf(text, at);
       if (code >= 0x80) {
         this.#utf8(text);
         return;

@@ -1,3 +1,5 @@
+import { charCodeOf } from "../../../core/char-code.js";
+
 /** A power of two. */
 const SLOTS = 512;
 /** Longer ones are rare, and not ours. */
@@ -31,7 +33,7 @@ const decoded = (bytes: Buffer, from: number, to: number) =>
 function isSame(name: string, bytes: Buffer, from: number, to: number): boolean {
   if (name.length !== to - from) return false;
   for (let at = 0; at < name.length; at++) {
-    const code = name.charCodeAt(at);
+    const code = charCodeOf(name, at);
     if (code !== bytes[from + at] || code >= 0x80) return false;
   }
   return true;

@@ -7,23 +7,25 @@ test("law: holds what a list in order of use would hold", () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 5 }), acts, (maxKeys, history) => {
       const keys = new RecentKeys<number>(maxKeys);
-      let model: (readonly [key: string, value: number])[] = [];
+      let model: { readonly of: readonly [limit: string, key: string]; readonly value: number }[] =
+        [];
       history.forEach(([act, number], value) => {
-        const key = `k${number}`;
-        const known = model.find(([of]) => of === key);
+        // Each key is known to two limits.
+        const of = [`l${number % 2}`, `k${number >> 1}`] as const;
+        const known = model.find((one) => one.of.join() === of.join());
         if (act === "get") {
-          expect(keys.get(key)).toBe(known?.[1]);
+          expect(keys.get(...of)).toBe(known?.value);
         } else if (act === "touch") {
-          expect(keys.touch(key)).toBe(known?.[1]);
+          expect(keys.touch(...of)).toBe(known?.value);
           if (known !== undefined) model = [...model.filter((one) => one !== known), known];
         } else {
-          keys.use(key, value);
-          model = [...model.filter((one) => one !== known), [key, value]];
+          keys.use(...of, value);
+          model = [...model.filter((one) => one !== known), { of, value }];
           if (model.length > maxKeys) model.shift();
         }
         expect(keys.size).toBe(model.length);
       });
-      expect(model.map(([key]) => keys.get(key))).toEqual(model.map(([, value]) => value));
+      expect(model.map(({ of }) => keys.get(...of))).toEqual(model.map(({ value }) => value));
     }),
   );
 });

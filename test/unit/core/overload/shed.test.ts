@@ -16,12 +16,13 @@ type Ticks = Partial<Omit<LoopSample, "nowMs" | "cpuMs">> & {
 /** Ticks as a loop makes them: each 10 ms after the one before, and later by its lag. */
 function after(state: ShedState, ...rows: readonly Ticks[]): ShedState {
   let now = state;
-  let cpuMs = 0;
+  let usedMs = 0;
+  const cpuMs = () => usedMs;
   for (const { forMs, lagMs = 0, undecidedStreams = 0, own = 1 } of rows) {
     const endMs = now.sampledAtMs + forMs;
     while (now.sampledAtMs < endMs) {
       const nowMs = now.sampledAtMs + 10 + lagMs;
-      cpuMs += own * (10 + lagMs);
+      usedMs += own * (10 + lagMs);
       now = nextShedState(now, { lagMs, undecidedStreams, cpuMs, nowMs });
     }
   }

@@ -20,7 +20,8 @@ let server: InferenceGrpcServer;
 let client: InferenceGrpcClient;
 
 beforeAll(async () => {
-  const options = { ...serving, address: "127.0.0.1:0", maxBodyBytes: 8192 };
+  const limits = { maxBodyBytes: 8192, requestTimeoutMs: 10_000 };
+  const options = { ...serving, address: "127.0.0.1:0", ...limits };
   server = await serveInferenceGrpc(options);
   client = inferenceGrpcClient(server.address);
 });

@@ -1,7 +1,8 @@
+import type { ServiceDefinition } from "@grpc/grpc-js";
 import { describe, expect, test } from "vitest";
 import {
+  INFERENCE_SERVICE,
   inferenceDefinition,
-  inferenceService,
 } from "../../../../src/servers/inference-grpc/protocol.js";
 import {
   comparable,
@@ -45,7 +46,9 @@ describe("our .proto files against Triton's published descriptors", () => {
   });
 
   test("the methods have the published paths and shapes", () => {
-    const served = Object.values(inferenceService());
+    const served = Object.values(
+      inferenceDefinition[INFERENCE_SERVICE] as unknown as ServiceDefinition,
+    );
     const missing = published.methods
       .filter(({ path }) => !served.some((each) => each.path === path))
       .map(({ path }) => path.split("/").at(-1));

@@ -3,6 +3,7 @@ import { flowError, protocolError } from "./frame-shape.js";
 import { FLAG, FRAME, MAX_FRAME_BYTES, MAX_WINDOW, SETTING, type FrameOutput } from "./frames.js";
 import { PREFIX_BYTES, RESPONSE_HEAD, STATUS, trailersOf } from "./grpc.js";
 import type { OpenStreams } from "./open-streams.js";
+import { OK } from "./stream.js";
 import type { GrpcStream, StreamOutput } from "./stream.js";
 
 /** Of streams and of connections, until a peer says otherwise (RFC 9113, 6.9.2). */
@@ -58,8 +59,8 @@ export class Sender implements StreamOutput {
     this.#output.settle();
   }
 
-  finish(stream: GrpcStream, code: number): void {
-    if (code !== STATUS.ok) stream.queued = [];
+  finish(stream: GrpcStream): void {
+    if (stream.ending?.code !== STATUS.ok) stream.queued = [];
     if (stream.queued.length === 0) this.#finish(stream);
     this.#output.settle();
   }
@@ -142,8 +143,8 @@ export class Sender implements StreamOutput {
 
   /** Without a head of their own, trailers bring one (gRPC's Trailers-Only). */
   #finish(stream: GrpcStream): void {
-    const { code, details } = stream.ending ?? { code: STATUS.ok, details: "" };
-    const trailers = trailersOf(code, details);
+    const { code, details, more } = stream.ending ?? OK;
+    const trailers = trailersOf(code, details, more);
     const block = stream.isHeadSent ? trailers : Buffer.concat([RESPONSE_HEAD, trailers]);
     stream.isHeadSent = true;
     this.#output.fields(block, FLAG.endStream, stream.id);

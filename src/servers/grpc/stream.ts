@@ -1,18 +1,25 @@
 import type { HeaderView } from "../../core/routing/facts.js";
 
-/** One gRPC stream, whatever carries it. Nothing may be sent once it has ended. */
-export type SideStream = {
-  /** What came with the stream itself; not the headers of the request that it is about. */
+/** Fields behind the last message. Names are lower-case; those in -bin have bytes. */
+export type Trailers = ReadonlyMap<string, string | Buffer>;
+
+/**
+ * One gRPC call as its server sees it, whatever carries it: a call of one message is a stream of
+ * one. Nothing may be sent once it has ended.
+ */
+export type ServerStream = {
+  /** What came with the stream itself. */
   readonly metadata: HeaderView;
   /** The bytes may be used again when this returns. */
   send(message: Buffer): void;
   /** Ends it with OK, behind all that was sent. */
-  end(): void;
-  fail(code: number, details: string): void;
+  end(trailers?: Trailers): void;
+  fail(code: number, details: string, trailers?: Trailers): void;
 };
 
-/** What a stream is told. Each message is valid until `message` returns. */
-export type SideStreamListener = {
+/** What a stream is told. */
+export type StreamListener = {
+  /** The bytes are the listener's to keep. */
   message(bytes: Buffer): void;
   /** The peer sends no more. */
   halfClosed(): void;
@@ -20,9 +27,9 @@ export type SideStreamListener = {
   closed(): void;
 };
 
-export type AcceptStream = (stream: SideStream) => SideStreamListener;
+export type AcceptStream = (stream: ServerStream) => StreamListener;
 
-/** A gRPC server that accepts streams: the part of extproc that knows frames. */
+/** A gRPC server that accepts streams: the part that knows frames. */
 export type Transport = {
   /** As given, with the port that was bound. */
   readonly address: string;

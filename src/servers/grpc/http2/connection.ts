@@ -1,39 +1,28 @@
 import type { Socket } from "node:net";
-import type { AcceptStream } from "../side-stream.js";
 import { CODE, Http2Error } from "./error.js";
 import { FrameReader } from "./frame-reader.js";
 import { FLAG, FRAME, FrameOutput, MAX_WINDOW } from "./frames.js";
-import { HTTP_STATUS, plainStatus, refusalOf, STATUS, timeoutMsOf } from "./grpc.js";
-import { flowError, fragmentOf, protocolError, requireShape, unpadded } from "./frame-shape.js";
-import { HeaderBlock } from "./header-block.js";
+import { HTTP_STATUS, plainStatus, refusalOf, STATUS } from "./grpc.js";
+import { flowError, protocolError, requireShape, unpadded } from "./frame-shape.js";
+import { HeaderReader, type HeaderBlock } from "./header-reader.js";
 import { HeldBytes } from "./held-bytes.js";
-import { FieldDecoder, type FieldBlock } from "./hpack.js";
-import {
-  CONNECTION_WINDOW,
-  MAX_FIELD_BYTES,
-  MAX_UNSENT_BYTES,
-  SETTINGS,
-  STREAM_WINDOW,
-} from "./limits.js";
+import { Inflater } from "./inflater.js";
+import { keepAlive } from "./keepalive.js";
+import { CONNECTION_WINDOW, MAX_UNSENT_BYTES, settingsOf, STREAM_WINDOW } from "./limits.js";
 import { OpenStreams, type StreamCount } from "./open-streams.js";
 import { areTrailers, requestHeadOf, type RequestHead } from "./request-head.js";
 import { FIRST_WINDOW, Sender } from "./sender.js";
-import { GrpcStream } from "./stream.js";
+import type { Service } from "./service.js";
+import { GrpcStream, OK, type StreamParts } from "./stream.js";
 
 const RETIRING = Buffer.from("retiring");
-
-export type Service = {
-  /** By path. */
-  readonly methods: ReadonlyMap<string, AcceptStream>;
-  /** Something threw that may not: its stream, or its connection, ended with an error. */
-  readonly onBug: (error: unknown) => void;
-};
+const ARE_YOU_THERE = Buffer.from("are you?");
 
 /**
  * The server's half of one HTTP/2 connection (RFC 9113) that carries gRPC streams. A mistake inside
- * of a stream ends that stream, any other ends the connection with GOAWAY and its code. Each message
- * is answered when it is read, so streams that are opened and reset at any rate leave no work behind
- * (CVE-2023-44487), and no count of resets ends a connection.
+ * of a stream ends that stream, any other ends the connection with GOAWAY and its code. A stream that
+ * is reset takes with it what waits for it, so those that are opened and reset at any rate leave no
+ * work behind (CVE-2023-44487), and no count of resets ends a connection.
  */
 export class Http2Connection {
   readonly #socket: Socket;
@@ -41,12 +30,12 @@ export class Http2Connection {
   readonly #output: FrameOutput;
   readonly #sender: Sender;
   readonly #reader = new FrameReader();
-  readonly #fields = new FieldDecoder(MAX_FIELD_BYTES);
+  readonly #headers = new HeaderReader();
   readonly #streams: OpenStreams;
-  #block: HeaderBlock | undefined;
   #lastId = 0;
   #receiveWindow = CONNECTION_WINDOW;
-  readonly #held = new HeldBytes();
+  readonly #held: HeldBytes;
+  readonly #streamParts: StreamParts;
   #hasSettings = false;
   #isFinishing = false;
   #onHeard: () => void = () => undefined;
@@ -54,7 +43,10 @@ export class Http2Connection {
   constructor(socket: Socket, service: Service, together: StreamCount) {
     this.#socket = socket;
     this.#service = service;
-    this.#streams = new OpenStreams(together);
+    const { limits } = service;
+    const budget = limits.heldBytes();
+    this.#held = new HeldBytes(budget, limits);
+    this.#streams = new OpenStreams(limits.maxStreams, together);
     this.#output = new FrameOutput(socket);
     this.#sender = new Sender(this.#output, {
       sent: (stream) => {
@@ -63,6 +55,22 @@ export class Http2Connection {
       finished: (stream) => {
         this.#close(stream);
       },
+    });
+    const { maxMessageBytes } = limits;
+    const inflater = new Inflater(maxMessageBytes, budget);
+    this.#streamParts = {
+      ...{ output: this.#sender, maxMessageBytes },
+      inflate: (stream, message) => {
+        void inflater.inflate(stream, message).then((inflated) => {
+          this.#take(stream, () => {
+            stream.inflated(inflated);
+          });
+        });
+      },
+    };
+    keepAlive(socket, () => {
+      this.#output.ping(ARE_YOU_THERE, 0);
+      this.#output.settle();
     });
     socket.on("data", (chunk: Buffer) => {
       this.#read(chunk);
@@ -74,7 +82,7 @@ export class Http2Connection {
       this.#onHeard();
       for (const stream of this.#streams.values()) this.#close(stream);
     });
-    this.#output.settings(SETTINGS);
+    this.#output.settings(settingsOf(limits));
     this.#output.widen(0, CONNECTION_WINDOW - FIRST_WINDOW);
     this.#output.settle();
   }
@@ -122,9 +130,7 @@ export class Http2Connection {
   }
 
   readonly #onFrame = (type: number, flags: number, id: number, payload: Buffer): void => {
-    if (this.#block !== undefined && (type !== FRAME.continuation || id !== this.#block.streamId)) {
-      throw protocolError("a header block is not continued");
-    }
+    this.#headers.requireNext(type, id);
     if (!this.#hasSettings && type !== FRAME.settings) throw protocolError("SETTINGS come first");
     requireShape(type, flags, id, payload);
     switch (type) {
@@ -132,10 +138,10 @@ export class Http2Connection {
         this.#onData(id, flags, payload);
         return;
       case FRAME.headers:
-        this.#onHeaders(id, flags, payload);
+        this.#onFields(this.#headers.begin(id, flags, payload));
         return;
       case FRAME.continuation:
-        this.#onContinuation(flags, payload);
+        this.#onFields(this.#headers.resume(flags, payload));
         return;
       case FRAME.rstStream:
         this.#onReset(id);
@@ -172,47 +178,38 @@ export class Http2Connection {
     if (stream.isHalfClosed) this.#refuse(id, CODE.streamClosed);
     else if (stream.receiveWindow < 0) this.#refuse(id, CODE.flowControlError);
     else {
-      this.#deliver(stream, () => {
+      this.#take(stream, () => {
         if (data.length > 0) stream.receive(data);
       });
-      if (this.#streams.get(id) !== undefined) this.#held.bound(stream);
       if ((flags & FLAG.endStream) !== 0) this.#halfClose(stream);
       else this.#credit(stream);
     }
   }
 
-  #onHeaders(id: number, flags: number, payload: Buffer): void {
-    const fragment = fragmentOf(payload, flags);
-    const isLast = (flags & FLAG.endStream) !== 0;
-    if ((flags & FLAG.endHeaders) !== 0) this.#onFields(id, isLast, fragment);
-    else this.#block = new HeaderBlock(id, isLast, fragment);
+  /** Lets a stream take bytes, and counts what it holds of them if it stays open. */
+  #take(stream: GrpcStream, take: () => void): void {
+    this.#deliver(stream, take);
+    if (this.#streams.get(stream.id) === stream) this.#held.bound(stream);
   }
 
-  #onContinuation(flags: number, payload: Buffer): void {
-    const block = this.#block;
-    if (block === undefined) throw protocolError("CONTINUATION of nothing");
-    block.add(payload);
-    if ((flags & FLAG.endHeaders) === 0) return;
-    this.#block = undefined;
-    this.#onFields(block.streamId, block.isLastOfStream, block.whole());
-  }
-
-  #onFields(id: number, isLast: boolean, bytes: Buffer): void {
-    const block = this.#fields.decode(bytes);
+  /** Undefined: the block goes on. */
+  #onFields(block: HeaderBlock | undefined): void {
+    if (block === undefined) return;
+    const { streamId: id, isLast, fields } = block;
     const stream = this.#streams.get(id);
     if (stream !== undefined) {
       if (stream.isHalfClosed) this.#refuse(id, CODE.streamClosed);
-      else if (!isLast || !areTrailers(block.fields)) this.#refuse(id, CODE.protocolError);
+      else if (!isLast || !areTrailers(fields)) this.#refuse(id, CODE.protocolError);
       else this.#halfClose(stream);
     } else if (id <= this.#lastId) {
       this.#output.reset(id, CODE.streamClosed);
     } else {
       this.#lastId = id;
-      this.#open(id, isLast, block);
+      this.#open(block);
     }
   }
 
-  #open(id: number, isLast: boolean, { fields, isTooLarge }: FieldBlock): void {
+  #open({ streamId: id, isLast, fields, isTooLarge }: HeaderBlock): void {
     const head = requestHeadOf(fields);
     if (isTooLarge) this.#answerPlainly(id, isLast, HTTP_STATUS.headersTooLarge);
     else if (head === undefined) this.#output.reset(id, CODE.protocolError);
@@ -232,7 +229,7 @@ export class Http2Connection {
     refusal: { readonly code: number; readonly details: string } | undefined,
   ): void {
     const windows = { send: this.#sender.streamWindow, receive: STREAM_WINDOW };
-    const stream = new GrpcStream(id, head, this.#sender, windows);
+    const stream = new GrpcStream(id, head, this.#streamParts, windows);
     this.#streams.add(stream);
     const accept = this.#service.methods.get(head.path);
     if (refusal !== undefined) stream.fail(refusal.code, refusal.details);
@@ -242,10 +239,13 @@ export class Http2Connection {
       this.#deliver(stream, () => {
         stream.listener = accept(stream);
       });
-      const timeoutMs = timeoutMsOf(head);
+      const { timeoutMs } = stream;
       if (timeoutMs !== undefined) {
         stream.timer = setTimeout(() => {
-          stream.fail(STATUS.deadlineExceeded, `the stream was open for ${timeoutMs} ms`);
+          stream.fail(
+            STATUS.deadlineExceeded,
+            `its deadline has passed: it was open for ${timeoutMs} ms`,
+          );
         }, timeoutMs);
       }
       if (isLast) this.#halfClose(stream);
@@ -331,7 +331,7 @@ export class Http2Connection {
     clearTimeout(stream.timer);
     this.#held.forget(stream);
     this.#sender.forget(stream);
-    stream.ending ??= { code: STATUS.ok, details: "" };
+    stream.ending ??= OK;
     stream.listener?.closed();
     this.#endWhenIdle();
   }

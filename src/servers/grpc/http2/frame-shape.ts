@@ -1,6 +1,8 @@
 import { CODE, Http2Error } from "./error.js";
 import { FLAG, FRAME } from "./frames.js";
 
+const PRIORITY_BYTES = 5;
+
 /** What frames have to look like, whatever state a connection is in (RFC 9113, 6). */
 export function requireShape(type: number, flags: number, id: number, payload: Buffer): void {
   switch (type) {
@@ -32,6 +34,7 @@ export function requireShape(type: number, flags: number, id: number, payload: B
       return;
     case FRAME.priority:
       requireStream(id, id > 0);
+      requireBytes(payload, payload.length === PRIORITY_BYTES);
       return;
     case FRAME.pushPromise:
       throw protocolError("a client cannot push");
@@ -48,8 +51,6 @@ function requireStream(id: number, isRight: boolean): void {
 function requireBytes(payload: Buffer, isRight: boolean): void {
   if (!isRight) throw frameSizeError(`a frame of its type cannot have ${payload.length} bytes`);
 }
-
-const PRIORITY_BYTES = 5;
 
 /** The header block of a HEADERS frame. */
 export function fragmentOf(payload: Buffer, flags: number): Buffer {

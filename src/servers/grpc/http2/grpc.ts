@@ -1,3 +1,4 @@
+import type { Trailers } from "../stream.js";
 import type { RequestHead } from "./request-head.js";
 import { fieldOf } from "./request-head.js";
 
@@ -5,6 +6,7 @@ import { fieldOf } from "./request-head.js";
 
 export const STATUS = {
   ok: 0,
+  invalidArgument: 3,
   deadlineExceeded: 4,
   resourceExhausted: 8,
   unimplemented: 12,
@@ -18,8 +20,23 @@ export const HTTP_STATUS = {
   headersTooLarge: 431,
 } as const;
 
+/** What messages may be compressed by, beside identity. */
+const ENCODINGS = ["gzip", "deflate"] as const;
+export type Encoding = (typeof ENCODINGS)[number];
+
 /** Length-Prefixed-Message: a flag, four bytes of length, the message. */
 export const PREFIX_BYTES = 5;
+
+/** @param bytes  undefined: it is not known how many more than the limit */
+export const tooLarge = (maxBytes: number, bytes?: number) => ({
+  code: STATUS.resourceExhausted,
+  details: `a message${bytes === undefined ? ", inflated," : ` of ${bytes} bytes`} is over ${maxBytes} bytes`,
+});
+
+export const NO_ROOM = {
+  code: STATUS.resourceExhausted,
+  details: "there is no room for more messages that have not come whole",
+} as const;
 
 /** Literals without indexing, so that every stream's block is the same and depends on none before it. */
 const literal = (name: string, value: string) =>
@@ -41,26 +58,40 @@ export const RESPONSE_HEAD = Buffer.concat([
   literal("content-type", "application/grpc"),
 ]);
 const OK_TRAILERS = literal("grpc-status", "0");
-const ACCEPTED_ENCODINGS = literal("grpc-accept-encoding", "identity");
+const ACCEPTED_ENCODINGS = literal("grpc-accept-encoding", ["identity", ...ENCODINGS].join(","));
 /** A peer may bound the fields of a block; nobody reads a longer one. */
-const MAX_DETAILS = 1000;
+const MAX_DETAILS_BYTES = 2000;
 
-export function trailersOf(code: number, details: string): Buffer {
-  if (code === STATUS.ok) return OK_TRAILERS;
+export function trailersOf(code: number, details: string, more?: Trailers): Buffer {
+  const isOk = code === STATUS.ok;
+  if (isOk && more === undefined) return OK_TRAILERS;
   return Buffer.concat([
     literal("grpc-status", String(code)),
-    literal("grpc-message", percentEncoded(details.slice(0, MAX_DETAILS))),
+    ...(isOk ? [] : [literal("grpc-message", percentEncoded(details))]),
     ...(code === STATUS.unimplemented ? [ACCEPTED_ENCODINGS] : []),
+    ...Array.from(more ?? [], ([name, value]) => literal(name, textOf(value))),
   ]);
 }
 
+/** Bytes travel in base64, without padding as gRPC would have it. */
+const textOf = (value: string | Buffer) =>
+  typeof value === "string" ? value : value.toString("base64").replace(/=+$/, "");
+
 /** Printable ASCII stays as it is, other bytes of the UTF-8 become %XX. */
 const percentEncoded = (text: string) =>
-  Array.from(Buffer.from(text), (byte) =>
+  Array.from(beginningOf(text), (byte) =>
     byte >= 0x20 && byte <= 0x7e && byte !== 0x25
       ? String.fromCharCode(byte)
       : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`,
   ).join("");
+
+/** As many bytes as fit, without half a character: peers refuse what is no UTF-8. */
+function beginningOf(text: string): Buffer {
+  const bytes = Buffer.from(text);
+  let end = Math.min(bytes.length, MAX_DETAILS_BYTES);
+  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
+  return bytes.subarray(0, end);
+}
 
 /** For what is no gRPC: an HTTP status and no body. */
 export const plainStatus = (status: number) => literal(":status", String(status));
@@ -92,8 +123,14 @@ export function refusalOf(
   if (fieldOf(head, "content-type")?.startsWith("application/grpc") !== true) {
     return { httpStatus: HTTP_STATUS.unsupportedMediaType };
   }
-  const encoding = fieldOf(head, "grpc-encoding") ?? "identity";
-  if (encoding === "identity") return undefined;
-  const details = `grpc-encoding ${encoding} is not supported; send messages as they are (identity)`;
+  if (encodingOf(head) !== undefined) return undefined;
+  const encoding = String(fieldOf(head, "grpc-encoding"));
+  const details = `grpc-encoding ${encoding} is not supported; send identity, ${ENCODINGS.join(" or ")}`;
   return { code: STATUS.unimplemented, details };
+}
+
+/** Of those messages whose flag says that they are compressed; undefined: one that we do not know. */
+export function encodingOf(head: RequestHead): Encoding | "identity" | undefined {
+  const encoding = fieldOf(head, "grpc-encoding") ?? "identity";
+  return encoding === "identity" ? encoding : ENCODINGS.find((known) => known === encoding);
 }

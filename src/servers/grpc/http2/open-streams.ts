@@ -1,4 +1,4 @@
-import { MAX_STREAMS, MAX_STREAMS_TOGETHER } from "./limits.js";
+import { MAX_STREAMS_TOGETHER } from "./limits.js";
 import type { GrpcStream } from "./stream.js";
 
 /** How many streams the connections of one server hold. */
@@ -7,9 +7,11 @@ export type StreamCount = { streams: number };
 /** The open streams of one connection, which are counted with those of all others. */
 export class OpenStreams {
   readonly #byId = new Map<number, GrpcStream>();
+  readonly #most: number;
   readonly #together: StreamCount;
 
-  constructor(together: StreamCount) {
+  constructor(most: number, together: StreamCount) {
+    this.#most = most;
     this.#together = together;
   }
 
@@ -18,7 +20,7 @@ export class OpenStreams {
   }
 
   get isFull(): boolean {
-    return this.size >= MAX_STREAMS || this.#together.streams >= MAX_STREAMS_TOGETHER;
+    return this.size >= this.#most || this.#together.streams >= MAX_STREAMS_TOGETHER;
   }
 
   get(id: number): GrpcStream | undefined {

@@ -2,10 +2,11 @@ import { lookup } from "node:dns/promises";
 import { once } from "node:events";
 import { createServer, type ListenOptions, type Server } from "node:net";
 import { parseHostPort } from "../../../core/host-port.js";
-import type { Transport } from "../side-stream.js";
+import type { Transport } from "../stream.js";
 import { unixPathOf } from "../unix-socket.js";
 import { within } from "../../within.js";
-import { Http2Connection, type Service } from "./connection.js";
+import { Http2Connection } from "./connection.js";
+import type { Service } from "./service.js";
 
 /** Serves gRPC on sockets, without TLS: HTTP/2 with prior knowledge (RFC 9113, 3.3). */
 export async function listenHttp2(address: string, service: Service): Promise<Transport> {

@@ -173,6 +173,7 @@ describe("raw bytes", () => {
       bytes: frame(3, 0, 1, Buffer.alloc(4)),
       code: CODE.protocol,
     },
+    { name: "PRIORITY of 4 bytes", bytes: frame(2, 0, 1, Buffer.alloc(4)), code: CODE.size },
     { name: "RST_STREAM of 3 bytes", bytes: frame(3, 0, 1, Buffer.alloc(3)), code: CODE.size },
     { name: "SETTINGS of 5 bytes", bytes: frame(4, 0, 0, Buffer.alloc(5)), code: CODE.size },
     { name: "SETTINGS of a stream", bytes: frame(4, 0, 1), code: CODE.protocol },

@@ -1,6 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { connect } from "node:http2";
+import type { Writable } from "node:stream";
+import { deflateSync, gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
@@ -19,6 +21,16 @@ beforeAll(async () => {
   server = await startEcho();
 });
 afterAll(() => server.stop());
+
+/** All of it and the end, cut into pieces of these sizes in turn. */
+function sendInPieces(stream: Writable, bytes: Buffer, sizes: readonly number[]): void {
+  for (let at = 0, n = 0; at < bytes.length; n += 1) {
+    const end = at + sizes[n % sizes.length]!;
+    stream.write(bytes.subarray(at, end));
+    at = end;
+  }
+  stream.end();
+}
 
 describe("against nghttp2", () => {
   test("law: metadata that it compresses, with Huffman and its table, arrives as it was", async () => {
@@ -52,12 +64,7 @@ describe("against nghttp2", () => {
         const bytes = Buffer.concat(messageSizes.map((size) => message(randomBytes(size))));
         const stream = callEcho(client);
         const ending = endingOf(stream);
-        for (let at = 0, n = 0; at < bytes.length; n += 1) {
-          const end = at + cuts[n % cuts.length]!;
-          stream.write(bytes.subarray(at, end));
-          at = end;
-        }
-        stream.end();
+        sendInPieces(stream, bytes, cuts);
         const { grpcStatus, body } = await ending;
         expect(grpcStatus).toBe("0");
         expect(body.equals(bytes)).toBe(true);
@@ -66,6 +73,37 @@ describe("against nghttp2", () => {
     );
     client.destroy();
   });
+
+  test.each([
+    ["gzip", gzipSync],
+    ["deflate", deflateSync],
+  ] as const)(
+    "law: messages in %s among plain ones come whole and in order",
+    async (encoding, compress) => {
+      const client = echoSession(server.address);
+      const pieces = fc.array(fc.integer({ min: 1, max: 2000 }), { minLength: 1, maxLength: 8 });
+      const size = fc.oneof(fc.nat(20), fc.nat(200_000));
+      const messages = fc.array(fc.record({ size, isPlain: fc.boolean() }), { maxLength: 6 });
+      await fc.assert(
+        fc.asyncProperty(messages, pieces, async (wanted, cuts) => {
+          const plain = wanted.map(({ size }, n) => Buffer.alloc(size, `${n}.`));
+          const bytes = Buffer.concat(
+            plain.map((each, n) =>
+              wanted[n]!.isPlain ? message(each) : message(compress(each), 1),
+            ),
+          );
+          const stream = callEcho(client, { "grpc-encoding": encoding });
+          const ending = endingOf(stream);
+          sendInPieces(stream, bytes, cuts);
+          const { grpcStatus, body } = await ending;
+          expect(grpcStatus).toBe("0");
+          expect(body.equals(Buffer.concat(plain.map((each) => message(each))))).toBe(true);
+        }),
+        { numRuns: 100 },
+      );
+      client.destroy();
+    },
+  );
 
   test.each([1, 100, 65_535])(
     "a peer whose windows begin with %i bytes gets every byte",
@@ -104,10 +142,23 @@ describe("against nghttp2", () => {
 
   test.each([
     { name: "an unknown method", headers: { ":path": "/test.Echo/No" }, expected: [200, "12"] },
-    { name: "a compressed call", headers: { "grpc-encoding": "gzip" }, expected: [200, "12"] },
+    { name: "a call in snappy", headers: { "grpc-encoding": "snappy" }, expected: [200, "12"] },
     { name: "no gRPC", headers: { "content-type": "text/plain" }, expected: [415, "none"] },
     { name: "no POST", headers: { ":method": "PUT" }, expected: [405, "none"] },
-    { name: "a compressed message", body: message(Buffer.from("x"), 1), expected: [200, "12"] },
+    { name: "gzip, undeclared", body: message(gzipSync("x"), 1), expected: [200, "13"] },
+    { name: "a flag of 2", body: message(Buffer.from("x"), 2), expected: [200, "13"] },
+    {
+      name: "what is no gzip",
+      headers: { "grpc-encoding": "gzip" },
+      body: message(Buffer.from("x"), 1),
+      expected: [200, "3"],
+    },
+    {
+      name: "5 MiB of zeros in gzip",
+      headers: { "grpc-encoding": "gzip" },
+      body: message(gzipSync(Buffer.alloc(5 * 2 ** 20)), 1),
+      expected: [200, "8"],
+    },
     { name: "half a message", body: Buffer.of(0, 0, 0, 0, 9, 1), expected: [200, "13"] },
     { name: "half a prefix", body: Buffer.of(0, 0), expected: [200, "13"] },
     { name: "5 MiB", body: message(Buffer.alloc(5 * 2 ** 20)), expected: [200, "8"] },

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { FieldDecoder } from "../../../../../src/servers/ext-proc/http2/hpack.js";
+import { FieldDecoder } from "../../../../../src/servers/grpc/http2/hpack.js";
 
 const MAX_BYTES = 65_536;
 const decoded = (decoder: FieldDecoder, hex: string) =>

@@ -30,15 +30,19 @@ export const MAX_FRAME_BYTES = 16_384;
 
 const FIRST_BYTES = 4096;
 
+/** More than the answers of one turn take, unless they are large. */
+const KEPT_BYTES = 65_536;
+
 /**
  * Gathers frames and sends them in one piece: a read of the socket brings many requests under load,
- * and one write for all their answers costs what one for each would.
+ * a batch as many answers, and one write for all of them costs what one for each would.
  */
 export class FrameOutput {
   readonly #socket: Socket;
   #bytes = Buffer.allocUnsafeSlow(FIRST_BYTES);
   #length = 0;
   #isHeld = false;
+  #isDue = false;
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -118,14 +122,21 @@ export class FrameOutput {
       write();
     } finally {
       this.#isHeld = false;
-      this.settle();
+      this.#flush();
     }
   }
 
-  /** To be called behind every piece of work: sends it, or leaves it to the end of `together`. */
+  /** To be called behind every piece of work: sends it at the end of `together`, or of this turn. */
   settle(): void {
-    if (!this.#isHeld) this.#flush();
+    if (this.#isHeld || this.#isDue) return;
+    this.#isDue = true;
+    process.nextTick(this.#flushDue);
   }
+
+  readonly #flushDue = (): void => {
+    this.#isDue = false;
+    this.#flush();
+  };
 
   /** Sends what is written, and nothing after it. */
   end(): void {
@@ -141,10 +152,17 @@ export class FrameOutput {
 
   #flush(): void {
     if (this.#length === 0) return;
-    // A copy of the right size: the kernel may take it later, and ours is filled again meanwhile.
-    const bytes = Buffer.from(this.#bytes.subarray(0, this.#length));
+    const bytes = this.#taken();
     this.#length = 0;
     if (this.#socket.writable) this.#socket.write(bytes);
+  }
+
+  /** The kernel may take them later, when ours are filled again. */
+  #taken(): Buffer {
+    const written = this.#bytes.subarray(0, this.#length);
+    if (this.#bytes.length <= KEPT_BYTES) return Buffer.from(written);
+    this.#bytes = Buffer.allocUnsafeSlow(FIRST_BYTES);
+    return written;
   }
 
   #grow(count: number): number {

@@ -1,16 +1,15 @@
 import {
+  Metadata,
   Server,
   ServerCredentials,
-  type Metadata,
   type ServerDuplexStream,
   type ServiceDefinition,
 } from "@grpc/grpc-js";
 import type { HeaderView } from "../../../core/routing/facts.js";
-import type { Health } from "../health.js";
-import type { AcceptStream, SideStream, Transport } from "../side-stream.js";
+import type { AcceptStream, ServerStream, Trailers, Transport } from "../stream.js";
 import { within } from "../../within.js";
-import { announceGoaway } from "../../grpc-js/goaway.js";
-import { bindWithHttp2 } from "../../grpc-js/http2-server.js";
+import { announceGoaway } from "./goaway.js";
+import { bindWithHttp2 } from "./http2-server.js";
 
 type Call = ServerDuplexStream<Buffer, Buffer>;
 
@@ -18,7 +17,6 @@ type Call = ServerDuplexStream<Buffer, Buffer>;
 export async function listenGrpcJs(
   address: string,
   methods: ReadonlyMap<string, AcceptStream>,
-  health: Health,
 ): Promise<Transport> {
   // Channelz bookkeeping costs a tenth of the CPU of a stream, and nobody reads it.
   const server = new Server({ "grpc.enable_channelz": 0 });
@@ -29,7 +27,6 @@ export async function listenGrpcJs(
       },
     });
   }
-  health.addToServer(server);
   const { bound, sessions } = await bindWithHttp2(() => bind(server, address));
   let close: () => void = () => undefined;
   const closed = new Promise<void>((resolve) => {
@@ -90,7 +87,7 @@ function withPort(address: string, port: number): string {
 }
 
 function carry(call: Call, accept: AcceptStream): void {
-  const listener = accept(sideStreamOf(call));
+  const listener = accept(serverStreamOf(call));
   call.on("data", (bytes: Buffer) => {
     listener.message(bytes);
   });
@@ -102,7 +99,7 @@ function carry(call: Call, accept: AcceptStream): void {
   });
 }
 
-function sideStreamOf(call: Call): SideStream {
+function serverStreamOf(call: Call): ServerStream {
   return {
     get metadata() {
       return viewOf(call.metadata);
@@ -113,8 +110,12 @@ function sideStreamOf(call: Call): SideStream {
       call.pause();
       call.once("drain", () => call.resume());
     },
-    end: () => call.end(),
-    fail: (code, details) => call.emit("error", { code, details }),
+    end: (trailers) => {
+      call.end(metadataOf(trailers));
+    },
+    fail: (code, details, trailers) => {
+      call.emit("error", { code, details, metadata: metadataOf(trailers) });
+    },
   };
 }
 
@@ -122,3 +123,9 @@ const viewOf = (metadata: Metadata): HeaderView => ({
   values: (name) => metadata.get(name).map(String),
   names: () => Object.keys(metadata.getMap()),
 });
+
+function metadataOf(trailers: Trailers = new Map()): Metadata {
+  const metadata = new Metadata();
+  for (const [name, value] of trailers) metadata.set(name, value);
+  return metadata;
+}

@@ -1,0 +1,97 @@
+import { status as grpcStatus } from "@grpc/grpc-js";
+import type { ServiceDefinition, UntypedServiceImplementation } from "@grpc/grpc-js";
+import { EventEmitter } from "node:events";
+import type { AcceptStream, ServerStream } from "./stream.js";
+
+/** What enlists itself in a server of grpc-js, as packages that implement a service do. */
+export type Enlisting = {
+  addToServer(server: {
+    addService(service: ServiceDefinition, handlers: UntypedServiceImplementation): void;
+  }): void;
+};
+
+/** The methods of such a service for any transport, by path. */
+export function methodsOf(service: Enlisting): ReadonlyMap<string, AcceptStream> {
+  const methods = new Map<string, AcceptStream>();
+  service.addToServer({
+    addService: (definition, handlers) => {
+      const byName = handlers as unknown as Readonly<Record<string, Handler>>;
+      for (const [name, method] of Object.entries(definition)) {
+        const handler = byName[name] ?? byName[`${name.charAt(0).toLowerCase()}${name.slice(1)}`];
+        if (handler !== undefined) methods.set(method.path, accepting(method, handler));
+      }
+    },
+  });
+  return methods;
+}
+
+type Method = ServiceDefinition[string];
+type Handler = (call: Call, answer: AnswerUnary) => void;
+type AnswerUnary = (
+  error: { readonly code: number; readonly details?: string } | null,
+  value?: object,
+) => void;
+
+/** What handlers use of the calls of grpc-js. */
+class Call extends EventEmitter {
+  request: object | undefined;
+  readonly #method: Method;
+  readonly #stream: ServerStream;
+
+  constructor(method: Method, stream: ServerStream) {
+    super();
+    this.#method = method;
+    this.#stream = stream;
+  }
+
+  write(value: object): void {
+    this.#stream.send(this.#method.responseSerialize(value));
+  }
+
+  end(): void {
+    this.#stream.end();
+  }
+}
+
+const accepting =
+  (method: Method, handler: Handler): AcceptStream =>
+  (stream) => {
+    const call = new Call(method, stream);
+    const answer: AnswerUnary = (error, value) => {
+      if (error !== null) stream.fail(error.code, error.details ?? "");
+      else if (value !== undefined) {
+        call.write(value);
+        call.end();
+      }
+    };
+    if (method.requestStream) handler(call, answer);
+    return {
+      message: (bytes) => {
+        const request = requestOf(method, bytes, stream);
+        if (request === undefined) return;
+        if (method.requestStream) call.emit("data", request);
+        else if (call.request === undefined) {
+          call.request = request;
+          handler(call, answer);
+        }
+      },
+      halfClosed: () => {
+        if (method.requestStream) call.emit("end");
+        else if (call.request === undefined) {
+          stream.fail(grpcStatus.INVALID_ARGUMENT, `${method.path} takes one request`);
+        }
+      },
+      closed: () => {
+        call.emit("cancelled");
+      },
+    };
+  };
+
+function requestOf(method: Method, bytes: Buffer, stream: ServerStream): object | undefined {
+  try {
+    return method.requestDeserialize(bytes) as object;
+  } catch {
+    stream.fail(grpcStatus.INVALID_ARGUMENT, `${bytes.length} bytes are no ${method.path} request`);
+    return undefined;
+  }
+}

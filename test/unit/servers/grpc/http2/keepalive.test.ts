@@ -1,0 +1,38 @@
+import { once } from "node:events";
+import { connect, createServer, type AddressInfo, type Server } from "node:net";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { keepAlive } from "../../../../../src/servers/grpc/http2/keepalive.js";
+
+let server: Server;
+let pings = 0;
+beforeEach(async () => {
+  pings = 0;
+  server = createServer((socket) => {
+    socket.on("error", () => undefined).resume();
+    const ping = () => {
+      pings += 1;
+      socket.write("?");
+    };
+    keepAlive(socket, ping, { silentMs: 60, answerMs: 60 });
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+});
+afterEach(() => {
+  server.close();
+});
+
+const peer = () => connect((server.address() as AddressInfo).port, "127.0.0.1");
+
+test("a peer that answers no ping is cut", async () => {
+  const silent = peer().resume();
+  await once(silent, "close");
+  expect(pings).toBe(1);
+});
+
+test("one that answers stays, and is asked again when it is silent again", async () => {
+  const alive = peer();
+  alive.on("data", () => alive.write("!"));
+  while (pings < 3) await once(alive, "data");
+  expect(alive.closed).toBe(false);
+  alive.destroy();
+});
