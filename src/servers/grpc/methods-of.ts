@@ -1,6 +1,7 @@
 import { status as grpcStatus } from "@grpc/grpc-js";
 import type { ServiceDefinition, UntypedServiceImplementation } from "@grpc/grpc-js";
 import { EventEmitter } from "node:events";
+import { oneMessage } from "./one-message.js";
 import type { AcceptStream, ServerStream } from "./stream.js";
 
 /** What enlists itself in a server of grpc-js, as packages that implement a service do. */
@@ -64,26 +65,26 @@ const accepting =
         call.end();
       }
     };
-    if (method.requestStream) handler(call, answer);
+    const closed = () => {
+      call.emit("cancelled");
+    };
+    if (!method.requestStream) {
+      const take = (bytes: Buffer) => {
+        call.request = requestOf(method, bytes, stream);
+        if (call.request !== undefined) handler(call, answer);
+      };
+      return oneMessage(stream, take, closed);
+    }
+    handler(call, answer);
     return {
       message: (bytes) => {
         const request = requestOf(method, bytes, stream);
-        if (request === undefined) return;
-        if (method.requestStream) call.emit("data", request);
-        else if (call.request === undefined) {
-          call.request = request;
-          handler(call, answer);
-        }
+        if (request !== undefined) call.emit("data", request);
       },
       halfClosed: () => {
-        if (method.requestStream) call.emit("end");
-        else if (call.request === undefined) {
-          stream.fail(grpcStatus.INVALID_ARGUMENT, `${method.path} takes one request`);
-        }
+        call.emit("end");
       },
-      closed: () => {
-        call.emit("cancelled");
-      },
+      closed,
     };
   };
 

@@ -1,4 +1,3 @@
-import { status as grpcStatus } from "@grpc/grpc-js";
 import type { MessageTypeDefinition } from "@grpc/proto-loader";
 import type { Logger } from "pino";
 import { ServiceError } from "../../core/error.js";
@@ -13,8 +12,9 @@ import type { RepositoryIndexRequest__Output as RepositoryIndexRequest } from ".
 import type { RepositoryModelLoadRequest__Output as RepositoryModelLoadRequest } from "../../gen/inference/RepositoryModelLoadRequest.js";
 import type { RepositoryModelUnloadRequest__Output as RepositoryModelUnloadRequest } from "../../gen/inference/RepositoryModelUnloadRequest.js";
 import { Caller } from "../caller.js";
-import type { AcceptTimed, TimedStream } from "../grpc/http2/service.js";
-import type { StreamListener } from "../grpc/stream.js";
+import type { AcceptTimed } from "../grpc/http2/service.js";
+import { oneMessage } from "../grpc/one-message.js";
+import type { ServerStream } from "../grpc/stream.js";
 import { contextOf, withLoad } from "./call-metadata.js";
 import type { CallContext } from "./call-metadata.js";
 import { messageType } from "./protocol.js";
@@ -28,6 +28,7 @@ export type CallParts = {
   readonly clock: Clock;
 };
 
+type UnaryCall = { readonly caller: Caller; readonly context: CallContext };
 type AnswerBytes = (bytes: Buffer, call: UnaryCall) => Promise<Buffer>;
 
 /**
@@ -36,58 +37,33 @@ type AnswerBytes = (bytes: Buffer, call: UnaryCall) => Promise<Buffer>;
  */
 export const unaryBytes =
   (parts: CallParts, answer: AnswerBytes): AcceptTimed =>
-  (stream) =>
-    new UnaryCall(parts, stream, answer);
+  (stream) => {
+    const caller = new Caller();
+    const context = contextOf(stream, parts.clock);
+    const take = (bytes: Buffer) =>
+      void respond(parts, stream, bytes.length, () => answer(bytes, { caller, context }));
+    return oneMessage(stream, take, () => {
+      caller.leave();
+    });
+  };
 
-export class UnaryCall implements StreamListener {
-  readonly caller = new Caller();
-  readonly context: CallContext;
-  readonly #parts: CallParts;
-  readonly #stream: TimedStream;
-  readonly #answer: AnswerBytes;
-  #isAsked = false;
-
-  constructor(parts: CallParts, stream: TimedStream, answer: AnswerBytes) {
-    this.context = contextOf(stream, parts.clock);
-    this.#parts = parts;
-    this.#stream = stream;
-    this.#answer = answer;
-  }
-
-  message(bytes: Buffer): void {
-    if (this.#isAsked) this.#refuse();
-    else {
-      this.#isAsked = true;
-      void this.#run(bytes);
-    }
-  }
-
-  halfClosed(): void {
-    if (!this.#isAsked) this.#refuse();
-  }
-
-  closed(): void {
-    this.caller.leave();
-  }
-
-  #refuse(): void {
-    this.#stream.fail(grpcStatus.INVALID_ARGUMENT, "this method takes one request, and no more");
-  }
-
-  async #run(bytes: Buffer): Promise<void> {
-    const { budget, loadNow, logger } = this.#parts;
-    const { metadata } = this.#stream;
-    const lease = budget.open();
-    try {
-      lease.take(bytes.length);
-      this.#stream.send(await this.#answer(bytes, this));
-      this.#stream.end(withLoad(metadata, loadNow));
-    } catch (error) {
-      const { code, details, trailers } = statusOf(error, logger);
-      this.#stream.fail(code, details, withLoad(metadata, loadNow, trailers));
-    } finally {
-      lease.release();
-    }
+/** Never rejects: what goes wrong is the answer. */
+async function respond(
+  { budget, loadNow, logger }: CallParts,
+  stream: ServerStream,
+  heldBytes: number,
+  answer: () => Promise<Buffer>,
+): Promise<void> {
+  const lease = budget.open();
+  try {
+    lease.take(heldBytes);
+    stream.send(await answer());
+    stream.end(withLoad(stream.metadata, loadNow));
+  } catch (error) {
+    const { code, details, trailers } = statusOf(error, logger);
+    stream.fail(code, details, withLoad(stream.metadata, loadNow, trailers));
+  } finally {
+    lease.release();
   }
 }
 

@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import type { RateLimitMetrics } from "../../app/ports.js";
 import type { ShouldRateLimit } from "../../app/should-rate-limit.js";
 import { ServiceError } from "../../core/error.js";
+import { oneMessage } from "../grpc/one-message.js";
 import type { AcceptStream } from "../grpc/stream.js";
 import { rateLimitResponseType } from "./protocol.js";
 import { readQuery } from "./read-query.js";
@@ -20,26 +21,16 @@ export type RateLimitService = {
  */
 export const makeRateLimitMethod =
   (service: RateLimitService): AcceptStream =>
-  (stream) => {
-    let isAsked = false;
-    return {
-      message: (bytes) => {
-        if (isAsked) return;
-        isAsked = true;
-        const answer = answerTo(bytes, service);
-        if (answer instanceof Error) stream.fail(grpcStatus.INVALID_ARGUMENT, answer.message);
-        else if (answer === undefined) stream.fail(grpcStatus.INTERNAL, "the limits met a bug");
-        else {
-          stream.send(answer);
-          stream.end();
-        }
-      },
-      halfClosed: () => {
-        if (!isAsked) stream.fail(grpcStatus.INVALID_ARGUMENT, "ShouldRateLimit takes one request");
-      },
-      closed: () => undefined,
-    };
-  };
+  (stream) =>
+    oneMessage(stream, (bytes) => {
+      const answer = answerTo(bytes, service);
+      if (answer instanceof Error) stream.fail(grpcStatus.INVALID_ARGUMENT, answer.message);
+      else if (answer === undefined) stream.fail(grpcStatus.INTERNAL, "the limits met a bug");
+      else {
+        stream.send(answer);
+        stream.end();
+      }
+    });
 
 /** An Error says what is wrong with the request; undefined: it is we who are. */
 function answerTo(
