@@ -6,7 +6,14 @@ export default defineConfig({
     reporters: ["default", "./test/support/plain-line-reporter.ts"],
     coverage: { provider: "v8", include: ["src/core/**"], thresholds: { lines: 95 } },
     projects: [
-      { test: { name: "unit", include: ["test/unit/**/*.test.ts", "test/contract/**/*.test.ts"] } },
+      {
+        test: {
+          name: "unit",
+          include: ["test/unit/**/*.test.ts", "test/contract/**/*.test.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
       {
         test: {
           name: "process",

@@ -18,7 +18,7 @@ import { runWeir } from "../support/weir-process.js";
 const CONNECTIONS = 64;
 const MESSAGE_TIMEOUT_MS = 200;
 const SHED = 5000;
-const RECOVERY_MS = 60_000;
+const RECOVERY_MS = 150_000;
 
 /** Ten thousand steps of CEL for each of eight experiments: milliseconds for one decision. */
 const hundred = `[${Array.from({ length: 100 }, (_, n) => n).join(", ")}]`;
@@ -89,10 +89,12 @@ test("overload is answered by default and at once, and is over without a restart
   expect(Object.keys(result.outcomes)).toEqual(["200"]);
   expect(figures.timeouts).toBeLessThan(figures.shed);
   await recovered();
-  mesh.pods.v1.received.length = 0;
-  await send();
-  const [served] = mesh.pods.v1.received;
-  expect(served?.headers["x-weir-arms"]).toContain("slow-7=all");
+  const arms = await eventually("a decision in time", async () => {
+    mesh.pods.v1.received.length = 0;
+    await send();
+    return mesh.pods.v1.received[0]?.headers["x-weir-arms"];
+  });
+  expect(arms).toContain("slow-7=all");
 });
 
 test("a shed request says so in the access log, and has a version and no decision", async () => {

@@ -233,6 +233,7 @@ test("the gateway's access log says who decided and who served", async () => {
     lab.proxies.gateway
       .output()
       .split("\n")
+      .slice(0, -1)
       .find((text) => text.includes("/logged")),
   );
   const logged = JSON.parse(line) as Readonly<Record<string, unknown>>;

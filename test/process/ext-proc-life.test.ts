@@ -64,9 +64,12 @@ describe.each(EVERY_TRANSPORT)("transport $transport", ({ transport }) => {
       const { address, client, counts, log } = await start();
       const before = log();
       expect(await resetStreams(address, 200)).toEqual({ answered: 200, sessions: 1 });
-      await vi.waitFor(() => {
-        expect(counts).toMatchObject({ opened: 200, closed: 200 });
-      });
+      await vi.waitFor(
+        () => {
+          expect(counts).toMatchObject({ opened: 200, closed: 200 });
+        },
+        { timeout: 30_000 },
+      );
       const stream = client.open();
       stream.send(user("last"));
       expect(decisionOf(await stream.next())).toBe("decision-of-last");
@@ -137,7 +140,7 @@ describe.each(EVERY_TRANSPORT)("transport $transport", ({ transport }) => {
     });
 
     test("a watcher is told SERVING, and NOT_SERVING as soon as a drain begins", async () => {
-      const { address, drain } = await start({ drainMs: 500 });
+      const { address, drain } = await start({ drainMs: 5000 });
       const client = new Client(address, credentials.createInsecure(), {
         "grpc.use_local_subchannel_pool": 1,
       });
@@ -153,19 +156,25 @@ describe.each(EVERY_TRANSPORT)("transport $transport", ({ transport }) => {
       );
       watch.on("error", () => undefined);
       watch.on("data", (status: number) => told.push(status));
-      await vi.waitFor(() => {
-        expect(told).toEqual([SERVING]);
-      });
+      await vi.waitFor(
+        () => {
+          expect(told).toEqual([SERVING]);
+        },
+        { timeout: 30_000 },
+      );
       const drained = drain();
-      await vi.waitFor(() => {
-        expect(told).toEqual([SERVING, NOT_SERVING]);
-      });
+      await vi.waitFor(
+        () => {
+          expect(told).toEqual([SERVING, NOT_SERVING]);
+        },
+        { timeout: 30_000 },
+      );
       watch.cancel();
       await drained;
     });
 
     test("while draining only liveness is SERVING, and streams are still accepted", async () => {
-      const { address, drain, client } = await start({ drainMs: 500 });
+      const { address, drain, client } = await start({ drainMs: 5000 });
       const drained = drain();
       const names = ["", "liveness", "readiness", EXT_PROC_SERVICE];
       const statuses = await Promise.all(names.map((name) => check(address, name)));
@@ -209,9 +218,12 @@ describe.each(EVERY_TRANSPORT)("transport $transport", ({ transport }) => {
       await drain();
       expect((await decided.status).code).toBe(grpcStatus.OK);
       expect((await unasked.status).code).not.toBe(grpcStatus.OK);
-      await vi.waitFor(() => {
-        expect(counts["closed"]).toBe(2);
-      });
+      await vi.waitFor(
+        () => {
+          expect(counts["closed"]).toBe(2);
+        },
+        { timeout: 30_000 },
+      );
     });
 
     test("streams that cross the GOAWAY of a busy connection are answered", async () => {
@@ -228,12 +240,12 @@ describe.each(EVERY_TRANSPORT)("transport $transport", ({ transport }) => {
     });
 
     test("idle connections do not hold it up", async () => {
-      const { address, drain } = await start();
+      const { address, drain } = await start({ finishMs: 20_000 });
       const session = connect(`http://${address}`);
       await answerOnce(session);
       const startedMs = systemClock.monotonicMs();
       await drain();
-      expect(systemClock.monotonicMs() - startedMs).toBeLessThan(500);
+      expect(systemClock.monotonicMs() - startedMs).toBeLessThan(10_000);
     });
 
     test("with a second replica a drain under load loses and bypasses no request", async () => {
@@ -255,14 +267,20 @@ describe.each(EVERY_TRANSPORT)("transport $transport", ({ transport }) => {
         }
       };
       const workers = Array.from({ length: 8 }, worker);
-      await vi.waitFor(() => {
-        expect(first.counts["answered"]).toBeGreaterThan(50);
-      });
+      await vi.waitFor(
+        () => {
+          expect(first.counts["answered"]).toBeGreaterThan(50);
+        },
+        { timeout: 30_000 },
+      );
       await first.drain();
       const later = second.counts["answered"] ?? 0;
-      await vi.waitFor(() => {
-        expect(second.counts["answered"]).toBeGreaterThan(later + 50);
-      });
+      await vi.waitFor(
+        () => {
+          expect(second.counts["answered"]).toBeGreaterThan(later + 50);
+        },
+        { timeout: 30_000 },
+      );
       isOver = true;
       await Promise.all(workers);
       balanced.close();

@@ -215,9 +215,12 @@ describe.each(EVERY_TRANSPORT)("transport $transport", ({ transport }) => {
       const stream = client.open();
       stream.halfClose();
       expect(await stream.status).toMatchObject({ code: grpcStatus.OK });
-      await vi.waitFor(() => {
-        expect(counts).toMatchObject({ opened: 1, closed: 1 });
-      });
+      await vi.waitFor(
+        () => {
+          expect(counts).toMatchObject({ opened: 1, closed: 1 });
+        },
+        { timeout: 30_000 },
+      );
     });
   });
 

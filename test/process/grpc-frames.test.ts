@@ -1,5 +1,6 @@
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { eventually } from "../support/envoy-process.js";
 import {
   callEcho,
   ECHO,
@@ -294,8 +295,8 @@ describe("raw bytes", () => {
       }),
       { numRuns: 500 },
     );
-    await vi.waitFor(() => {
-      expect(server.closes()).toBe(server.opened.length);
+    await eventually("streams to close", () => {
+      return server.closes() === server.opened.length ? true : undefined;
     });
     expect(server.bugs).toEqual([]);
     const client = echoSession(server.address);

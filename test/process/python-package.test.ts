@@ -36,8 +36,11 @@ test("a download that is given up ends its process, and leaves nothing", async (
   );
   given.abort(reason);
   await outcome;
-  await vi.waitFor(() => {
-    expect(() => process.kill(pid, 0)).toThrow("ESRCH");
-  });
+  await vi.waitFor(
+    () => {
+      expect(() => process.kill(pid, 0)).toThrow("ESRCH");
+    },
+    { timeout: 30_000 },
+  );
   expect(await readdir(join(folder, "cache", "python"))).toEqual([]);
 });

@@ -13,7 +13,7 @@ beforeAll(async () => {
   repository = await writeRepository({
     "sum/1/model.onnx": sumModel(),
     "sum/model.yaml": manifest("maxBatchSize: 8", "maxQueueDelayMs: 20"),
-    "slow/1/model.onnx": slowModel(20),
+    "slow/1/model.onnx": slowModel(40),
     "slow/model.yaml": manifest("warmUp: { runs: 0 }"),
   });
 });

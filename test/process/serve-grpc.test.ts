@@ -18,7 +18,7 @@ beforeAll(async () => {
     "echo/1/model.onnx": identityModel(),
     "wide/1/model.onnx": identityModel("FP32", "width"),
     "sum/1/model.onnx": sumModel(),
-    "slow/1/model.onnx": slowModel(10),
+    "slow/1/model.onnx": slowModel(30),
     "slow/model.yaml": manifest("warmUp: { runs: 0 }", "maxQueued: 2"),
   });
 });
@@ -147,7 +147,7 @@ describe("a running pod", () => {
 
 describe("the end", () => {
   test("health turns at once, what waits is finished, an idle stream is told, code 0", async () => {
-    const server = await startServe({ repository: repository.root, drainMs: 300 });
+    const server = await startServe({ repository: repository.root, drainMs: 3000 });
     const client = inferenceGrpcClient(server.grpcAddress);
     const health = healthClient(server.grpcAddress);
     const watched = health.watch("readiness");
@@ -170,7 +170,7 @@ describe("the end", () => {
   });
 
   test("under load no call is lost", async () => {
-    const server = await startServe({ repository: repository.root, drainMs: 400 });
+    const server = await startServe({ repository: repository.root, drainMs: 3000 });
     const other = await startServe({ repository: repository.root });
     const client = inferenceGrpcClient(server.grpcAddress);
     const elsewhere = inferenceGrpcClient(other.grpcAddress);

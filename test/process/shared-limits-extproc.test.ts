@@ -39,7 +39,7 @@ afterEach(async () => {
 type Replica = { readonly process: WeirProcess; readonly client: ExtProcClient };
 
 async function startReplicas(count: number, url = redis.url): Promise<readonly Replica[]> {
-  const flags = ["-p", policy, "--redis-url", url, "--drain-ms", "0", "--finish-ms", "500"];
+  const flags = ["-p", policy, "--redis-url", url, "--drain-ms", "0", "--finish-ms", "2000"];
   const replicas: Replica[] = [];
   for (let at = 0; at < count; at++) {
     const process = await startWeir("extproc", flags);

@@ -108,7 +108,7 @@ describe("the contract, with Redis", () => {
 
   test("an observed limit admits, and counts what it would have limited", async () => {
     const [store] = await replicasOf(1);
-    const limit = aLimit({ requests: 5, burst: 5, enforce: false });
+    const limit = aLimit({ requests: 5, periodMs: 60_000, burst: 5, enforce: false });
     const kinds: string[] = [];
     for (let at = 0; at < 100; at++) {
       if (store !== undefined) kinds.push(chargeOne(store, limit).kind);
@@ -121,7 +121,7 @@ describe("the contract, with Redis", () => {
   test("remaining and reset are those of the fleet, and retry-after is when it passes", async () => {
     const [one, other] = await replicasOf(2);
     if (one === undefined || other === undefined) throw new Error("two replicas");
-    const limit = aLimit({ requests: 10, burst: 10, overshoot: 0 });
+    const limit = aLimit({ requests: 10, periodMs: 10_000, burst: 10, overshoot: 0 });
     for (let at = 0; at < 40; at++) {
       chargeOne(one, limit);
       await delay(5);
@@ -132,8 +132,8 @@ describe("the contract, with Redis", () => {
     expect(first.kind).toBe("admitted");
     expect(verdict).toMatchObject({ kind: "limited", remaining: 0 });
     expect(verdict.retryAfterMs).toBeGreaterThan(20);
-    expect(verdict.retryAfterMs).toBeLessThan(400);
-    expect(verdict.resetAfterMs).toBeGreaterThan(800);
+    expect(verdict.retryAfterMs).toBeLessThan(4000);
+    expect(verdict.resetAfterMs).toBeGreaterThan(8000);
     // A timer of Node drops the fraction of its milliseconds, so it may fire before they are over.
     await delay(Math.ceil(verdict.retryAfterMs) + 1);
     expect(chargeOne(other, limit).kind).toBe("admitted");
@@ -169,9 +169,11 @@ describe("the contract, with Redis", () => {
   test("ten thousand keys in a thousand places: memory is bounded, and none is lost for good", async () => {
     open = [aReplica(redis.url, { maxKeys: 1000 })];
     const [store] = open;
+    // Redis forgets a key when its quota is whole: none may be before the last has come.
+    const limit = aLimit({ requests: 10, periodMs: 600_000, burst: 10 });
     await store?.ready(2000);
     for (let at = 0; at < 10_000; at++) {
-      if (store !== undefined) expect(chargeOne(store, LIMIT, `k${at}`).kind).toBe("admitted");
+      if (store !== undefined) expect(chargeOne(store, limit, `k${at}`).kind).toBe("admitted");
       if (at % 200 === 0) await delay(5);
     }
     expect(store?.size()).toBe(1000);

@@ -33,7 +33,7 @@ export function testEnvoyOptions(overrides: Partial<EnvoyOptions> = {}): EnvoyOp
 }
 
 const ACCESS_LOG = "access.log";
-const DEADLINE_MS = 20_000;
+const DEADLINE_MS = 60_000;
 
 /** Runs a rendered document on a real Envoy in a folder of its own, and waits until it is ready. */
 export async function startEnvoy(

@@ -101,7 +101,7 @@ test.each([
   { name: "no answer", answer: "hang" as const, because: "no answer in 20 ms" },
 ])("$name is unhealthy", async ({ answer, because }) => {
   const pod = await aPod(answer);
-  polling(aModel({ v1: pod.port }, { timeout: "20ms" }));
+  polling(aModel({ v1: pod.port }, { timeout: answer === "hang" ? "20ms" : "5s" }));
   await unhealthyIs(["magika/v1"]);
   expect(changes[0]?.because).toBe(because);
 });

@@ -226,6 +226,7 @@ test("close ends idle connections at once, and finishes an answer under way", as
   finish();
   expect(await (await answer).text()).toBe("done");
   await closed;
-  expect(performance.now() - startedAtMs).toBeLessThan(500);
+  // Sooner than by the deadline for connections that stay.
+  expect(performance.now() - startedAtMs).toBeLessThan(1000);
   await expect(fetch(`http://${slow.address}/livez`)).rejects.toThrow();
 });
