@@ -15,6 +15,7 @@ import * as traces from "../dist/simulation/traces.js";
 const REQUESTS = Number(process.env["REQUESTS"] ?? 5000);
 const SAMPLE = Number(process.env["SAMPLE"] ?? 60);
 const SEED = Number(process.env["SEED"] ?? 1);
+const INSTANCES = Number(process.env["INSTANCES"] ?? 1);
 /** Objectives that leave room for a batch of the best size, and hardly for two of the largest. */
 const MODELS = [
   { name: "tabular", sloMs: 1 },
@@ -31,9 +32,10 @@ console.log(missed.length === 0 ? "every target is met" : `${missed.length} targ
 function report(model, sloMs) {
   const file = new URL(`profiles/${model}.json`, import.meta.url);
   const latency = new TrueLatency(JSON.parse(readFileSync(file, "utf8")));
-  const setting = { latency, sloMs, count: REQUESTS, seed: SEED };
-  const worldOf = ({ arrivals }) => ({ latency, arrivals, instances: 1, seed: SEED });
-  console.log(`\n${model}: an answer within ${sloMs} ms, ${REQUESTS} requests a trace`);
+  const setting = { latency, sloMs, count: REQUESTS, instances: INSTANCES, seed: SEED };
+  const worldOf = ({ arrivals }) => ({ latency, arrivals, instances: INSTANCES, seed: SEED });
+  const what = `${model}, instances: ${INSTANCES}`;
+  console.log(`\n${what}: an answer within ${sloMs} ms, ${REQUESTS} requests a trace`);
   const rows =
     latency.lengths.length > 1
       ? [traces.lengths(setting, 0.7), traces.lengths(setting, 1.2)]

@@ -60,7 +60,7 @@ export function fairness(outcomes: readonly Outcome[]): number {
 
 export type Refusals = {
   readonly count: number;
-  /** Share of them that the instance had no time for: it was busy as long as they could begin. */
+  /** Share of them that no instance had time for: all were busy as long as they could begin. */
   readonly busy: number;
   /** Share of them that would have been late even if everybody else had made room for them. */
   readonly late: number;
@@ -70,11 +70,11 @@ export type Refusals = {
  * Whether requests were refused for good reason. In overload both shares cannot be high: any one of
  * those that are refused could be served, in place of one that is.
  *
- * @param runs of the same simulation
+ * @param idle of the same simulation
  */
 export function refusals(
   world: World,
-  { outcomes, runs }: Simulated,
+  { outcomes, idle }: Simulated,
   sampleSize: number,
 ): Refusals {
   const all = outcomes.flatMap((outcome, index) =>
@@ -83,34 +83,32 @@ export function refusals(
   const step = Math.max(1, Math.floor(all.length / sampleSize));
   const sample = all.filter((_index, at) => at % step === 0);
   const of = (index: number) => outcomes[index];
-  const busy = all.filter((index) => !couldBegin(world, of(index), runs)).length;
+  const busy = all.filter((index) => !couldBegin(world, of(index), idle)).length;
   const late = sample.filter((index) => wouldBeLate(world, of(index), index)).length;
   return { count: all.length, busy: busy / all.length, late: late / sample.length };
 }
 
-/** True: the instance was idle at a time at which this request could have begun. */
+/** True: an instance was idle at a time at which this request could have begun. */
 function couldBegin(
   { latency }: World,
   outcome: Outcome | undefined,
-  runs: Simulated["runs"],
+  idle: Simulated["idle"],
 ): boolean {
   if (outcome === undefined) throw new Error("it is of outcomes");
   const { atMs: fromMs, length, budgetMs } = outcome.arrival;
   const untilMs = fromMs + budgetMs - latency.ms(1, length);
-  let busyUntilMs = fromMs;
-  for (let at = firstEndingAfter(runs, fromMs); busyUntilMs < untilMs; at += 1) {
-    const run = runs[at];
-    if (run === undefined || run.startedAtMs > busyUntilMs + 1e-9) return true;
-    busyUntilMs = run.endedAtMs;
-  }
-  return false;
+  const span = idle[firstEndingAfter(idle, fromMs + LEAST_IDLE_MS)];
+  return span !== undefined && Math.max(span.fromMs, fromMs) + LEAST_IDLE_MS < untilMs;
 }
 
-function firstEndingAfter(runs: Simulated["runs"], atMs: number): number {
-  let [low, high] = [0, runs.length];
+/** Less is the rounding of times that are equal. */
+const LEAST_IDLE_MS = 1e-9;
+
+function firstEndingAfter(spans: Simulated["idle"], atMs: number): number {
+  let [low, high] = [0, spans.length];
   while (low < high) {
     const middle = (low + high) >> 1;
-    if ((runs[middle]?.endedAtMs ?? Infinity) > atMs) high = middle;
+    if ((spans[middle]?.untilMs ?? Infinity) > atMs) high = middle;
     else low = middle + 1;
   }
   return low;

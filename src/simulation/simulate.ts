@@ -30,9 +30,11 @@ export type World = {
 export type Simulated = {
   /** In the order of arrivals. */
   readonly outcomes: readonly (Outcome | undefined)[];
-  /** In the order in which they ended. */
-  readonly runs: readonly { readonly startedAtMs: number; readonly endedAtMs: number }[];
+  /** When an instance had nothing to do, in order. */
+  readonly idle: readonly Span[];
 };
+
+export type Span = { readonly fromMs: number; readonly untilMs: number };
 
 /**
  * Discrete events in virtual time: arrivals, ends of runs, and the times at which the policy wants to
@@ -49,8 +51,8 @@ export function simulate(
   const random = seeded(seed + 7);
   const outcomes: (Outcome | undefined)[] = new Array<undefined>(arrivals.length);
   const running: { readonly run: Run<SimulatedRequest>; readonly endsAtMs: number }[] = [];
-  const runs: { startedAtMs: number; endedAtMs: number }[] = [];
-  let [next, wakeAtMs] = [0, Infinity];
+  const idleSpans: Span[] = [];
+  let [next, wakeAtMs, idleFromMs] = [0, Infinity, 0];
 
   const end = (request: SimulatedRequest, atMs: number, how: Partial<Outcome>) => {
     const arrival = arrivals[request.index];
@@ -66,6 +68,17 @@ export function simulate(
       } else end(refusal.request, nowMs, { refused: refusal.reason });
     }
   };
+  const noteIdle = (nowMs: number) => {
+    if (idle() > 0) idleFromMs = Math.min(idleFromMs, nowMs);
+    else if (idleFromMs !== Infinity) {
+      if (nowMs > idleFromMs) idleSpans.push({ fromMs: idleFromMs, untilMs: nowMs });
+      idleFromMs = Infinity;
+    }
+  };
+  const result = () => ({
+    outcomes,
+    idle: [...idleSpans, { fromMs: idleFromMs, untilMs: Infinity }],
+  });
   const decide = (nowMs: number) => {
     for (;;) {
       const decision = policy.next(idle(), nowMs);
@@ -81,7 +94,7 @@ export function simulate(
     const arrival = arrivals[next];
     const first = running.reduce((least, { endsAtMs }) => Math.min(least, endsAtMs), Infinity);
     const nowMs = Math.min(arrival?.atMs ?? Infinity, first, wakeAtMs);
-    if (nowMs === Infinity) return { outcomes, runs };
+    if (nowMs === Infinity) return result();
     if (arrival !== undefined && arrival.atMs <= nowMs) {
       enter(requestOf(arrival, next), nowMs);
       next += 1;
@@ -89,11 +102,11 @@ export function simulate(
     const ended = running.findIndex(({ endsAtMs }) => endsAtMs <= nowMs);
     for (const { run } of ended < 0 ? [] : running.splice(ended, 1)) {
       policy.ended(run, nowMs);
-      runs.push({ startedAtMs: run.startedAtMs, endedAtMs: nowMs });
       for (const request of run.requests) end(request, nowMs, { batchSize: run.items });
-      if (spare !== undefined && outcomes[spare] !== undefined) return { outcomes, runs };
+      if (spare !== undefined && outcomes[spare] !== undefined) return result();
     }
     decide(nowMs);
+    noteIdle(nowMs);
   }
 }
 

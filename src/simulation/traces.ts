@@ -15,13 +15,14 @@ type World = {
   readonly latency: TrueLatency;
   readonly sloMs: number;
   readonly count: number;
+  readonly instances: number;
   readonly seed: number;
 };
 
-/** Requests of one item; the load at a time is in units of what the best batch size serves. */
+/** Requests of one item; the load at a time is in units of what instances serve in batches of the best size. */
 function trace(
   name: string,
-  { latency, sloMs, count, seed }: World,
+  { latency, sloMs, count, instances, seed }: World,
   options: {
     readonly loadAt: (share: number, atMs: number) => number;
     readonly length?: (random: () => number) => number;
@@ -32,8 +33,8 @@ function trace(
   const { loadAt, length = () => latency.lengths[0] ?? 1, tenant = () => "" } = options;
   // Of the mean length, so that a load of 1 is what can be served of this mix.
   const lengths = Array.from({ length: 2000 }, () => length(random));
-  const meanCostMs =
-    lengths.reduce((sum, each) => sum + 1 / latency.itemsPerMs(each), 0) / lengths.length;
+  const costMs = lengths.reduce((sum, each) => sum + 1 / latency.itemsPerMs(each), 0);
+  const meanCostMs = costMs / lengths.length / instances;
   const arrivals: Arrival[] = [];
   let atMs = 0;
   for (let index = 0; index < count; index += 1) {

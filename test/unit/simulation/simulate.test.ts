@@ -23,7 +23,7 @@ const ACCELERATOR = new TrueLatency({
     return { items, length: 1, ms, p75Ms: ms * 1.05 };
   }),
 });
-const SETTING = { latency: ACCELERATOR, sloMs: 100, count: 1500, seed: 1 };
+const SETTING = { latency: ACCELERATOR, sloMs: 100, count: 1500, instances: 1, seed: 1 };
 
 const worldOf = ({ arrivals }: Trace, latency = ACCELERATOR): World => ({
   ...{ latency, arrivals, instances: 1, seed: 1 },
