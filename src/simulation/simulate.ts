@@ -51,8 +51,8 @@ export function simulate(
   const random = seeded(seed + 7);
   const outcomes: (Outcome | undefined)[] = new Array<undefined>(arrivals.length);
   const running: { readonly run: Run<SimulatedRequest>; readonly endsAtMs: number }[] = [];
-  const idleSpans: Span[] = [];
-  let [next, wakeAtMs, idleFromMs] = [0, Infinity, 0];
+  const idleSpans = spansOf();
+  let [next, wakeAtMs] = [0, Infinity];
 
   const end = (request: SimulatedRequest, atMs: number, how: Partial<Outcome>) => {
     const arrival = arrivals[request.index];
@@ -68,17 +68,7 @@ export function simulate(
       } else end(refusal.request, nowMs, { refused: refusal.reason });
     }
   };
-  const noteIdle = (nowMs: number) => {
-    if (idle() > 0) idleFromMs = Math.min(idleFromMs, nowMs);
-    else if (idleFromMs !== Infinity) {
-      if (nowMs > idleFromMs) idleSpans.push({ fromMs: idleFromMs, untilMs: nowMs });
-      idleFromMs = Infinity;
-    }
-  };
-  const result = () => ({
-    outcomes,
-    idle: [...idleSpans, { fromMs: idleFromMs, untilMs: Infinity }],
-  });
+  const result = () => ({ outcomes, idle: idleSpans.all() });
   const decide = (nowMs: number) => {
     for (;;) {
       const decision = policy.next(idle(), nowMs);
@@ -106,8 +96,24 @@ export function simulate(
       if (spare !== undefined && outcomes[spare] !== undefined) return result();
     }
     decide(nowMs);
-    noteIdle(nowMs);
+    idleSpans.note(idle() > 0, nowMs);
   }
+}
+
+/** The times for which something is so, as it is noted whenever it may have changed. */
+function spansOf() {
+  const spans: Span[] = [];
+  let fromMs = Infinity;
+  return {
+    note(isSo: boolean, nowMs: number) {
+      if (isSo) fromMs = Math.min(fromMs, nowMs);
+      else if (fromMs !== Infinity) {
+        if (nowMs > fromMs) spans.push({ fromMs, untilMs: nowMs });
+        fromMs = Infinity;
+      }
+    },
+    all: () => [...spans, { fromMs, untilMs: Infinity }],
+  };
 }
 
 /** The same request without a deadline, but in the place in the queue that its deadline gives it. */
