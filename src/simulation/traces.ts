@@ -19,7 +19,10 @@ type World = {
   readonly seed: number;
 };
 
-/** Requests of one item; the load at a time is in units of what instances serve in batches of the best size. */
+/**
+ * Requests of one item; the load at a time is in units of what all instances serve in batches of the
+ * best size.
+ */
 function trace(
   name: string,
   { latency, sloMs, count, instances, seed }: World,
