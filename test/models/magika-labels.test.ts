@@ -16,23 +16,29 @@ const REQUIREMENTS = [
   ...["click==8.1.8", "tqdm==4.67.1", "tabulate==0.9.0", "python-dotenv==1.0.1"],
 ];
 
+/** Prints what each file gets alone, and then what it gets among all. */
 const ORACLE = {
   v1: `
 import json, sys
 from pathlib import Path
 from magika import Magika
-results = Magika().identify_paths([Path(path) for path in sys.argv[1:]])
-print(json.dumps([[r.output.ct_label, r.output.score] for r in results]))`,
+magika, paths = Magika(), [Path(path) for path in sys.argv[1:]]
+alone = [magika.identify_path(path) for path in paths]
+together = magika.identify_paths(paths)
+print(json.dumps([[[r.output.ct_label, r.output.score] for r in rs] for rs in (alone, together)]))`,
   v3: `
 import json, sys
 from magika import Magika
-results = Magika().identify_paths(sys.argv[1:])
-print(json.dumps([[str(r.output.label), float(r.score)] for r in results]))`,
+magika, paths = Magika(), sys.argv[1:]
+alone = [magika.identify_path(path) for path in paths]
+together = magika.identify_paths(paths)
+print(json.dumps([[[str(r.output.label), float(r.score)] for r in rs] for rs in (alone, together)]))`,
 } as const satisfies Record<MagikaVersion, string>;
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const PER_EXTENSION = 2;
 const MAX_REAL_FILES = 120;
+const TOLERANCE = 1e-4;
 
 let server: ServeProcess;
 let written: string;
@@ -52,33 +58,54 @@ afterAll(async () => {
   await rm(written, { recursive: true });
 });
 
+/**
+ * A file's score depends on whether it is alone in its batch: ONNX Runtime then adds up in another
+ * order, and the models' variance, a difference of two large sums, makes up to 0.004 of it where a
+ * file has little variety. So each answer is held against the package's own for the same case.
+ */
 test.each(["v1", "v3"] as const)(
-  "Magika %s gives each file the label that its Python package gives",
+  "Magika %s gives each file what its Python package gives, alone and among others",
   async (version) => {
     expect(files.length).toBeGreaterThan(80);
     const wheel = await fetchPythonPackage(MAGIKA_PACKAGES[version]);
     const oracle = await runPython(ORACLE[version], files, [wheel, dependencies]);
-    const expected = oracle as readonly (readonly [string, number])[];
-    const served = await Promise.all(files.map((file) => classify(version, file)));
-    const labels = files.map((file, index) => `${file}: ${String(served[index]?.label)}`);
-    expect(labels).toEqual(files.map((file, index) => `${file}: ${String(expected[index]?.[0])}`));
-    const worst = Math.max(
-      ...served.map(({ score }, index) => Math.abs(score - (expected[index]?.[1] ?? NaN))),
+    const [alone, together] = oracle as readonly [Answers, Answers];
+    for (const [index, file] of files.entries()) {
+      expect(differences(await classify(version, file), [alone[index]]), file).toEqual([]);
+    }
+    const served = await Promise.all(
+      files.map((file, at) => classify(version, file, `t${at % 3}`)),
     );
-    expect(worst).toBeLessThan(1e-4);
-    expect(new Set(served.map(({ label }) => label)).size).toBeGreaterThanOrEqual(15);
+    for (const [index, file] of files.entries()) {
+      const wanted = [alone[index], together[index]];
+      expect(differences(served[index], wanted), file).toEqual([]);
+    }
+    expect(new Set(served.map(([label]) => label)).size).toBeGreaterThanOrEqual(15);
   },
 );
 
-async function classify(version: MagikaVersion, file: string) {
+type Answer = readonly [label: string, score: number];
+type Answers = readonly Answer[];
+
+/** Nothing, where the answer is one of those wanted. */
+function differences(answer: Answer | undefined, wanted: readonly (Answer | undefined)[]) {
+  const same = wanted.some(
+    (each) =>
+      answer?.[0] === each?.[0] && Math.abs((answer?.[1] ?? NaN) - (each?.[1] ?? NaN)) < TOLERANCE,
+  );
+  return same ? [] : { answer, wanted };
+}
+
+async function classify(version: MagikaVersion, file: string, tenant = ""): Promise<Answer> {
   const response = await fetch(`${server.url}/v2/models/magika/versions/${version}/infer`, {
     method: "POST",
-    headers: { "content-type": "application/octet-stream" },
+    headers: { "content-type": "application/octet-stream", "x-tenant": tenant },
     body: await readFile(file),
   });
+  expect(response.status, file).toBe(200);
   const { outputs } = (await response.json()) as InferBody;
   const first = (name: string) => outputs?.find((output) => output.name === name)?.data[0];
-  return { label: first("label"), score: Number(first("score")) };
+  return [String(first("label")), Number(first("score"))];
 }
 
 /** The first files of each extension, in alphabetical order of their paths. */
