@@ -1,30 +1,42 @@
 import { status as grpcStatus } from "@grpc/grpc-js";
+import { request } from "node:http";
 import { connect } from "node:net";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { inferenceGrpcClient } from "../support/inference-grpc-client.js";
+import { CODE } from "../../src/servers/grpc/http2/error.js";
+import { FRAME, SETTING } from "../../src/servers/grpc/http2/frames.js";
+import { inferenceGrpcClient, message } from "../support/inference-grpc-client.js";
 import { writeRepository } from "../support/model-repository.js";
 import type { Repository } from "../support/model-repository.js";
 import { identityModel } from "../support/onnx-model.js";
 import {
   END_HEADERS,
+  END_STREAM,
   fieldBlock,
   frame,
+  message as framed,
   openGrpc,
   OPENING,
+  PREFACE,
   rawPeer,
+  setting,
 } from "../support/raw-http2.js";
 import type { Frame, RawPeer } from "../support/raw-http2.js";
 import { postJson, startServe } from "../support/serve-process.js";
 import type { ServeProcess } from "../support/serve-process.js";
 
 const MIB = 1024 * 1024;
+const MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer";
+const saying = (text: string) => (each: Frame) => each.type === 1 && each.payload.includes(text);
 
 let repository: Repository;
 let server: ServeProcess;
 
 beforeAll(async () => {
-  repository = await writeRepository({ "echo/1/model.onnx": identityModel() });
+  repository = await writeRepository({
+    "echo/1/model.onnx": identityModel(),
+    "wide/1/model.onnx": identityModel("FP32", "width"),
+  });
   const flags = ["--request-timeout-ms", "3000", "--max-held-bytes", String(24 * MIB)];
   server = await startServe({ repository: repository.root, flags });
 });
@@ -80,18 +92,15 @@ test("bodies that never end cannot take more than the budget of the process", as
 });
 
 describe("gRPC messages that never end", () => {
-  const PATH = "/inference.GRPCInferenceService/ModelInfer";
   /** A call whose message says 15 MiB, and begins with as many bytes as a new stream may have. */
   const begin = (peer: RawPeer, id: number) => {
     const begun = Buffer.alloc(MIB);
     begun.writeUInt32BE(15 * MIB, 1);
-    peer.socket.write(frame(1, END_HEADERS, id, fieldBlock(openGrpc(PATH))));
+    peer.socket.write(frame(1, END_HEADERS, id, fieldBlock(openGrpc(MODEL_INFER))));
     for (let at = 0; at < MIB; at += 16_384) {
       peer.socket.write(frame(0, 0, id, begun.subarray(at, at + 16_384)));
     }
   };
-  const saying = (text: string) => (each: Frame) => each.type === 1 && each.payload.includes(text);
-
   test("are given up", async () => {
     const peer = await rawPeer(server.grpcAddress);
     peer.socket.write(OPENING);
@@ -115,5 +124,68 @@ describe("gRPC messages that never end", () => {
     while ((await client.call("ModelInfer", right)).code !== grpcStatus.OK);
     client.close();
     peer.socket.destroy();
+  });
+});
+
+describe("answers that nobody takes", () => {
+  test("over gRPC have a bound, and are given up", async () => {
+    const floats = MIB / 8;
+    const wide = {
+      model_name: "wide",
+      inputs: [{ name: "x", datatype: "FP32", shape: [1, floats] }],
+      raw_input_contents: [Buffer.alloc(4 * floats)],
+    };
+    const bytes = framed(message("ModelInferRequest").serialize(wide));
+    const peer = await rawPeer(server.grpcAddress);
+    peer.socket.write(Buffer.concat([PREFACE, setting(SETTING.initialWindowSize, 0)]));
+    for (let id = 1; id < 120; id += 2) {
+      peer.socket.write(frame(1, END_HEADERS, id, fieldBlock(openGrpc(MODEL_INFER))));
+      for (let at = 0; at < bytes.length; at += 16_384) {
+        const part = bytes.subarray(at, at + 16_384);
+        const flags = at + part.length === bytes.length ? END_STREAM : 0;
+        peer.socket.write(frame(0, flags, id, part));
+      }
+    }
+    await peer.find(saying("answers not taken hold"));
+    await peer.find(
+      ({ type, payload }) => type === FRAME.rstStream && payload[3] === CODE.enhanceYourCalm,
+    );
+    const client = inferenceGrpcClient(server.grpcAddress);
+    while ((await client.call("ModelInfer", wide)).code !== grpcStatus.OK);
+    client.close();
+    // Only those streams ended that took nothing, and not what may come after them.
+    expect(peer.socket.destroyed).toBe(false);
+    peer.socket.destroy();
+  });
+
+  test("over HTTP are cut off, and make room", async () => {
+    const floats = 1_400_000;
+    const json = JSON.stringify({
+      inputs: [
+        {
+          ...{ name: "x", datatype: "FP32", shape: [1, floats] },
+          parameters: { binary_data_size: 4 * floats },
+        },
+      ],
+      outputs: [{ name: "y", parameters: { binary_data: true } }],
+    });
+    const body = Buffer.concat([Buffer.from(json), Buffer.alloc(4 * floats)]);
+    const headers = { "inference-header-content-length": String(json.length) };
+    const address = `${server.url}/v2/models/wide/infer`;
+    const deaf = Array.from({ length: 4 }, () => {
+      const sent = request(address, { method: "POST", headers });
+      sent.on("error", () => undefined);
+      sent.on("response", (response) => response.pause());
+      sent.end(body);
+      return sent;
+    });
+    // One that is refused before it is sent may find its connection closed.
+    const isAnswered = async () => {
+      const response = await fetch(address, { method: "POST", headers, body }).catch(String);
+      return typeof response !== "string" && response.ok && (await response.arrayBuffer());
+    };
+    while (await isAnswered());
+    while (!(await isAnswered()));
+    for (const one of deaf) one.destroy();
   });
 });

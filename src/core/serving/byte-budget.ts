@@ -1,6 +1,6 @@
 import { ServiceError } from "../error.js";
 
-/** Bounds the bytes of all request bodies that one process holds at a time, over every wire. */
+/** Bounds the bytes of bodies that one process holds at a time, over every wire: of requests, and of answers. */
 export class ByteBudget {
   readonly #limitBytes: number;
   #heldBytes = 0;
@@ -23,7 +23,7 @@ export class ByteBudget {
         if (this.#heldBytes + bytes > this.#limitBytes) {
           throw new ServiceError(
             "overloaded",
-            `requests under way hold ${this.#heldBytes} bytes of bodies, the limit of this process is ${this.#limitBytes} (--max-held-bytes)`,
+            `requests under way and answers not taken hold ${this.#heldBytes} bytes, the limit of this process is ${this.#limitBytes} (--max-held-bytes)`,
             { retryAfterMs: 1000 },
           );
         }

@@ -78,14 +78,14 @@ const LIMITS = [
   ),
   wholeNumberOption(
     "--max-held-bytes <bytes>",
-    "limit of the bodies of all requests under way; more are refused with 503",
+    "limit of the bodies of all requests under way and of answers not taken; more are refused",
     512 * MIB,
     "WEIR_MAX_HELD_BYTES",
     1,
   ),
   wholeNumberOption(
     "--request-timeout-ms <ms>",
-    "how long a request may take to arrive whole",
+    "how long a request may take to arrive whole, and an answer may wait for its caller to read",
     30_000,
     "WEIR_REQUEST_TIMEOUT_MS",
     1,

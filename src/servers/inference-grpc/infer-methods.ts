@@ -2,6 +2,7 @@ import type { CallerSignal } from "../../app/call-facts.js";
 import type { Infer } from "../../app/infer.js";
 import { ServiceError } from "../../core/error.js";
 import { Caller } from "../caller.js";
+import type { ByteLease } from "../../core/serving/byte-budget.js";
 import type { AcceptTimed, TimedStream } from "../grpc/http2/service.js";
 import type { StreamListener } from "../grpc/stream.js";
 import { contextOf, withLoad } from "./call-metadata.js";
@@ -84,7 +85,8 @@ class InferStream implements StreamListener {
     const answer = answerInStream(this.#parts, bytes, this.#context, this.#caller);
     this.#written = this.#written
       .then(() => answer)
-      .then(({ bytes: answered, error }) => {
+      .then(({ bytes: answered, error, lease }) => {
+        lease.release();
         if (error !== undefined && this.#isStrict) this.#fail(error);
         else this.#stream.send(answered);
       });
@@ -119,7 +121,12 @@ class InferStream implements StreamListener {
 
 const ENDING = "this process is about to end: open the stream anew";
 
-type Outcome = { readonly bytes: Buffer; readonly error?: unknown };
+type Outcome = {
+  readonly bytes: Buffer;
+  readonly error?: unknown;
+  /** Of the answer, while those before it are not out. */
+  readonly lease: ByteLease;
+};
 
 /** Never rejects. */
 async function answerInStream(
@@ -134,13 +141,12 @@ async function answerInStream(
     lease.take(bytes.length);
     request = decodeInferRequest(bytes);
     const answer = await answerRequest(parts, request, context, signal, encodeStreamResponse);
-    return { bytes: answer };
+    lease.take(answer.length - bytes.length);
+    return { bytes: answer, lease };
   } catch (thrown) {
     const { details } = statusOf(thrown, parts.logger);
     const { model = "", version = "", id = "" } = request ?? {};
     const failed = { model, version, id, outputs: new Map(), raw: false };
-    return { bytes: encodeStreamResponse(failed, details), error: thrown };
-  } finally {
-    lease.release();
+    return { bytes: encodeStreamResponse(failed, details), error: thrown, lease };
   }
 }

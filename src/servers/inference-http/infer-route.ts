@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { meshFactsOf, meshTimeoutMsOf } from "../../app/call-facts.js";
 import type { Infer } from "../../app/infer.js";
+import type { ByteLease } from "../../core/serving/byte-budget.js";
 import { Caller } from "../caller.js";
 import { parseInferBody } from "./infer-request.js";
 import type { ReplyForm } from "./infer-request.js";
@@ -13,6 +14,8 @@ type Options = {
   readonly maxJsonBytes: number;
   /** Monotonic, when the request began. */
   readonly arrivedAtMs: (request: FastifyRequest) => number;
+  /** Until its answer is out. */
+  readonly heldBytes: (request: FastifyRequest) => ByteLease;
 };
 
 /** POST …/infer. */
@@ -40,6 +43,7 @@ export function inferRoute(app: FastifyInstance, options: Options): void {
       },
       write: (spec, outputs) => writeInferReply(spec, outputs, form),
     });
+    options.heldBytes(request).take(Buffer.byteLength(answer.body));
     return reply.headers(answer.headers).send(answer.body);
   };
   for (const path of modelPaths("/infer")) serveOnly(app, ["POST"], path, handler);

@@ -1,3 +1,4 @@
+import type { Server } from "node:http";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { fastify } from "fastify";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
@@ -8,7 +9,7 @@ import type { ServedModels } from "../../app/served-models.js";
 import type { Clock } from "../../app/ports.js";
 import { ServiceError } from "../../core/error.js";
 import { parseHostPort } from "../../core/host-port.js";
-import type { ByteBudget } from "../../core/serving/byte-budget.js";
+import type { ByteBudget, ByteLease } from "../../core/serving/byte-budget.js";
 import type { LoadNow } from "../../app/metered-load.js";
 import type { ServingStatistics } from "../../core/serving/statistics.js";
 import { LOAD_FORMAT_HEADER, loadHeader } from "../load-headers.js";
@@ -48,6 +49,7 @@ export async function serveInferenceHttp(
   const { host, port } = parseHostPort("HTTP address", options.address);
   const app = inferenceHttpApp(options);
   const open = new OpenRequests(app.server);
+  cutUntaken(app.server, options.requestTimeoutMs);
   try {
     const url = await app.listen({ host, port });
     return { address: url.replace(/^http:\/\//, ""), close: () => closeAnswered(app, open) };
@@ -68,6 +70,13 @@ async function closeAnswered(app: FastifyInstance, open: OpenRequests): Promise<
   await open.none();
   app.server.closeAllConnections();
   await closing;
+}
+
+/** Who takes nothing of an answer for so long is cut off. Node.js sets another time behind the answer. */
+function cutUntaken(server: Server, patienceMs: number): void {
+  server.on("request", (_request, response) => {
+    response.once("prefinish", () => response.socket?.setTimeout(patienceMs));
+  });
 }
 
 /** Apart from `serveInferenceHttp` so that tests can inject requests. */
@@ -94,12 +103,12 @@ export function inferenceHttpApp(options: Omit<InferenceHttpOptions, "address">)
     const error = new ServiceError("notFound", `no route ${path}: this server speaks /v2 only`);
     answerError(error, reply, logger);
   });
-  const arrivedAtMs = takeBodies(app, options);
+  const taken = takeBodies(app, options);
   writeReplies(app, options);
   metadataRoutes(app, options);
   modelRoutes(app, options);
   repositoryRoutes(app, options.repository);
-  inferRoute(app, { ...options, arrivedAtMs });
+  inferRoute(app, { ...options, ...taken });
   return app;
 }
 
@@ -110,7 +119,7 @@ const TIMEOUT_CHECK_MS = 500;
 function takeBodies(app: FastifyInstance, options: Omit<InferenceHttpOptions, "address">) {
   const { budget, clock } = options;
   const arrivals = new WeakMap<FastifyRequest, number>();
-  const leases = new WeakMap<FastifyRequest, ReturnType<ByteBudget["open"]>>();
+  const leases = new WeakMap<FastifyRequest, ByteLease>();
   app.addHook("onRequest", (request, reply, done) => {
     arrivals.set(request, clock.monotonicMs());
     const lease = budget.open();
@@ -121,10 +130,12 @@ function takeBodies(app: FastifyInstance, options: Omit<InferenceHttpOptions, "a
     done();
   });
   app.removeAllContentTypeParsers();
+  const heldBytes = (request: FastifyRequest) => leases.get(request) ?? budget.open();
   app.addContentTypeParser("*", (request: FastifyRequest) =>
-    readBody(request.raw, options, leases.get(request) ?? budget.open()),
+    readBody(request.raw, options, heldBytes(request)),
   );
-  return (request: FastifyRequest) => arrivals.get(request) ?? clock.monotonicMs();
+  const arrivedAtMs = (request: FastifyRequest) => arrivals.get(request) ?? clock.monotonicMs();
+  return { arrivedAtMs, heldBytes };
 }
 
 function writeReplies(

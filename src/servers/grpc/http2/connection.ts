@@ -1,19 +1,21 @@
 import type { Socket } from "node:net";
 import { CODE, Http2Error } from "./error.js";
 import { FrameReader } from "./frame-reader.js";
-import { FLAG, FRAME, FrameOutput, MAX_WINDOW } from "./frames.js";
+import { FLAG, FRAME, FrameOutput, MAX_UNSENT_BYTES, MAX_WINDOW } from "./frames.js";
 import { HTTP_STATUS, plainStatus, refusalOf, STATUS } from "./grpc.js";
-import { flowError, protocolError, requireShape, unpadded } from "./frame-shape.js";
+import { protocolError, requireShape, unpadded } from "./frame-shape.js";
 import { HeaderReader, type HeaderBlock } from "./header-reader.js";
 import { HeldBytes } from "./held-bytes.js";
 import { Inflater } from "./inflater.js";
 import { keepAlive } from "./keepalive.js";
-import { CONNECTION_WINDOW, MAX_UNSENT_BYTES, settingsOf, STREAM_WINDOW } from "./limits.js";
+import { settingsOf, STREAM_WINDOW } from "./limits.js";
 import { OpenStreams, type StreamCount } from "./open-streams.js";
 import { areTrailers, requestHeadOf, type RequestHead } from "./request-head.js";
-import { FIRST_WINDOW, Sender } from "./sender.js";
+import { ReceiveWindow } from "./receive-window.js";
+import { Sender } from "./sender.js";
 import type { Service } from "./service.js";
 import { GrpcStream, OK, type StreamParts } from "./stream.js";
+import { UntakenBytes } from "./untaken-bytes.js";
 
 const RETIRING = Buffer.from("retiring");
 const ARE_YOU_THERE = Buffer.from("are you?");
@@ -33,7 +35,7 @@ export class Http2Connection {
   readonly #headers = new HeaderReader();
   readonly #streams: OpenStreams;
   #lastId = 0;
-  #receiveWindow = CONNECTION_WINDOW;
+  readonly #receiveWindow: ReceiveWindow;
   readonly #held: HeldBytes;
   readonly #streamParts: StreamParts;
   #hasSettings = false;
@@ -48,9 +50,14 @@ export class Http2Connection {
     this.#held = new HeldBytes(budget, limits);
     this.#streams = new OpenStreams(limits.maxStreams, together);
     this.#output = new FrameOutput(socket);
-    this.#sender = new Sender(this.#output, {
+    this.#receiveWindow = new ReceiveWindow(this.#output);
+    const untaken = new UntakenBytes(budget, limits, (stream) => {
+      this.#refuse(stream.id, CODE.enhanceYourCalm);
+      this.#output.settle();
+    });
+    this.#sender = new Sender(this.#output, untaken, {
       sent: (stream) => {
-        this.#credit(stream);
+        this.#receiveWindow.credit(stream);
       },
       finished: (stream) => {
         this.#close(stream);
@@ -75,7 +82,10 @@ export class Http2Connection {
     socket.on("data", (chunk: Buffer) => {
       this.#read(chunk);
     });
-    socket.on("drain", () => socket.resume());
+    socket.on("drain", () => {
+      socket.resume();
+      this.#sender.drained();
+    });
     // What a peer does to its socket ends its streams, and is no error of ours: see "close".
     socket.on("error", () => undefined);
     socket.on("close", () => {
@@ -83,7 +93,7 @@ export class Http2Connection {
       for (const stream of this.#streams.values()) this.#close(stream);
     });
     this.#output.settings(settingsOf(limits));
-    this.#output.widen(0, CONNECTION_WINDOW - FIRST_WINDOW);
+    this.#receiveWindow.open();
     this.#output.settle();
   }
 
@@ -118,6 +128,7 @@ export class Http2Connection {
         this.#fail(error);
       }
     });
+    // It could ask for answers without taking any.
     if (this.#socket.writableLength > MAX_UNSENT_BYTES) this.#socket.pause();
   }
 
@@ -162,12 +173,7 @@ export class Http2Connection {
   };
 
   #onData(id: number, flags: number, payload: Buffer): void {
-    this.#receiveWindow -= payload.length;
-    if (this.#receiveWindow < 0) throw flowError("DATA over the connection's window");
-    if (this.#receiveWindow < CONNECTION_WINDOW / 2) {
-      this.#output.widen(0, CONNECTION_WINDOW - this.#receiveWindow);
-      this.#receiveWindow = CONNECTION_WINDOW;
-    }
+    this.#receiveWindow.take(payload.length);
     const data = unpadded(payload, flags);
     const stream = this.#streams.get(id);
     if (stream === undefined) {
@@ -182,7 +188,7 @@ export class Http2Connection {
         if (data.length > 0) stream.receive(data);
       });
       if ((flags & FLAG.endStream) !== 0) this.#halfClose(stream);
-      else this.#credit(stream);
+      else this.#receiveWindow.credit(stream);
     }
   }
 
@@ -267,14 +273,6 @@ export class Http2Connection {
       this.#service.onBug(error);
       stream.fail(STATUS.internal, "internal error");
     }
-  }
-
-  /** Lets the peer send more, unless it does not take what is sent to it. */
-  #credit(stream: GrpcStream): void {
-    if (stream.receiveWindow >= STREAM_WINDOW / 2 || stream.queued.length > 0) return;
-    if (stream.isHalfClosed || stream.ending !== undefined) return;
-    this.#output.widen(stream.id, STREAM_WINDOW - stream.receiveWindow);
-    stream.receiveWindow = STREAM_WINDOW;
   }
 
   #onReset(id: number): void {

@@ -30,6 +30,9 @@ export const MAX_FRAME_BYTES = 16_384;
 
 const FIRST_BYTES = 4096;
 
+/** What may wait in a socket for its peer to read. */
+export const MAX_UNSENT_BYTES = 4 * 1024 * 1024;
+
 /** More than the answers of one turn take, unless they are large. */
 const KEPT_BYTES = 65_536;
 
@@ -43,9 +46,24 @@ export class FrameOutput {
   #length = 0;
   #isHeld = false;
   #isDue = false;
+  #isFull = false;
 
   constructor(socket: Socket) {
     this.#socket = socket;
+  }
+
+  /**
+   * Bytes of DATA that may be written now. Once there is no room, there is none until the socket has
+   * drained, or those that wait for that would be overtaken for ever.
+   */
+  get room(): number {
+    const room = MAX_UNSENT_BYTES - this.#length - this.#socket.writableLength;
+    if (room <= 0) this.#isFull = true;
+    return this.#isFull ? 0 : room;
+  }
+
+  drained(): void {
+    this.#isFull = false;
   }
 
   /** The header of a frame whose payload is written next. */

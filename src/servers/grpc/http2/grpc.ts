@@ -38,6 +38,11 @@ export const NO_ROOM = {
   details: "there is no room for more messages that have not come whole",
 } as const;
 
+export const NO_ROOM_FOR_ANSWER = {
+  code: STATUS.resourceExhausted,
+  details: "there is no room for more answers that their callers do not take",
+} as const;
+
 /** Literals without indexing, so that every stream's block is the same and depends on none before it. */
 const literal = (name: string, value: string) =>
   Buffer.concat([Buffer.of(0), ...[name, value].map(lengthAndText)]);

@@ -7,9 +7,9 @@ export type Limits = {
   readonly maxMessageBytes: number;
   /** Open at a time. */
   readonly maxStreams: number;
-  /** For its messages that have not come whole. */
+  /** For its messages that have not come whole, and for answers that it does not take. */
   readonly heldBytes: () => ByteBudget;
-  /** How long one of them may take. */
+  /** How long the rest of a message may take, and an answer of which nothing is taken may wait. */
   readonly wholeMs: number;
 };
 
@@ -27,8 +27,6 @@ export const MAX_STREAMS_TOGETHER = 200_000;
 export const MAX_FIELD_BYTES = 65_536;
 export const STREAM_WINDOW = 1024 * 1024;
 export const CONNECTION_WINDOW = 16 * 1024 * 1024;
-/** Beyond it a peer is not read until it reads: it could ask for answers without taking any. */
-export const MAX_UNSENT_BYTES = 4 * 1024 * 1024;
 
 export const settingsOf = ({
   maxStreams,

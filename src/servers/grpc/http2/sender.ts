@@ -5,6 +5,7 @@ import { PREFIX_BYTES, RESPONSE_HEAD, STATUS, trailersOf } from "./grpc.js";
 import type { OpenStreams } from "./open-streams.js";
 import { OK } from "./stream.js";
 import type { GrpcStream, StreamOutput } from "./stream.js";
+import type { UntakenBytes } from "./untaken-bytes.js";
 
 /** Of streams and of connections, until a peer says otherwise (RFC 9113, 6.9.2). */
 export const FIRST_WINDOW = 65_535;
@@ -16,17 +17,19 @@ export type SenderEvents = {
   finished(stream: GrpcStream): void;
 };
 
-/** Writes the frames of streams, as much as the peer's windows take. */
+/** Writes the frames of streams, as much as the peer's windows and its socket take. */
 export class Sender implements StreamOutput {
   readonly #output: FrameOutput;
+  readonly #untaken: UntakenBytes;
   readonly #events: SenderEvents;
   readonly #waiting = new Set<GrpcStream>();
   #window = FIRST_WINDOW;
   #streamWindow = FIRST_WINDOW;
   #maxFrameBytes = MAX_FRAME_BYTES;
 
-  constructor(output: FrameOutput, events: SenderEvents) {
+  constructor(output: FrameOutput, untaken: UntakenBytes, events: SenderEvents) {
     this.#output = output;
+    this.#untaken = untaken;
     this.#events = events;
   }
 
@@ -37,7 +40,7 @@ export class Sender implements StreamOutput {
 
   sendWhole(stream: GrpcStream, message: Buffer): boolean {
     const bytes = PREFIX_BYTES + message.length;
-    if (bytes > Math.min(this.#window, stream.sendWindow, this.#maxFrameBytes)) return false;
+    if (bytes > this.#mostOf(stream)) return false;
     this.#writeHead(stream);
     this.#output.frame(bytes, FRAME.data, 0, stream.id);
     this.#output.byte(0);
@@ -55,19 +58,21 @@ export class Sender implements StreamOutput {
     framed.writeUInt32BE(message.length, 1);
     framed.set(message, PREFIX_BYTES);
     stream.queued.push(framed);
-    this.#sendQueued(stream);
+    stream.queuedBytes += framed.length;
+    if (this.#untaken.bound(stream)) this.#sendQueued(stream);
     this.#output.settle();
   }
 
   finish(stream: GrpcStream): void {
-    if (stream.ending?.code !== STATUS.ok) stream.queued = [];
+    if (stream.ending?.code !== STATUS.ok) dropQueued(stream);
     if (stream.queued.length === 0) this.#finish(stream);
     this.#output.settle();
   }
 
   forget(stream: GrpcStream): void {
-    stream.queued = [];
+    dropQueued(stream);
     this.#waiting.delete(stream);
+    this.#untaken.forget(stream);
   }
 
   /** Takes a setting of the peer. Those not here bound what we never do: push, and index fields. */
@@ -108,29 +113,45 @@ export class Sender implements StreamOutput {
     this.#sendWaiting();
   }
 
+  /** The socket has taken all that it had. */
+  drained(): void {
+    this.#output.drained();
+    this.#sendWaiting();
+    this.#output.settle();
+  }
+
   #sendWaiting(): void {
     for (const stream of this.#waiting) {
-      if (this.#window <= 0) return;
+      if (Math.min(this.#window, this.#output.room) <= 0) return;
       this.#sendQueued(stream);
     }
+  }
+
+  /** Bytes of the next frame. */
+  #mostOf(stream: GrpcStream): number {
+    const windows = Math.min(this.#window, stream.sendWindow, this.#maxFrameBytes);
+    return Math.min(windows, this.#output.room);
   }
 
   #sendQueued(stream: GrpcStream): void {
     this.#writeHead(stream);
     for (let [first] = stream.queued; first !== undefined; [first] = stream.queued) {
-      const most = Math.min(this.#window, stream.sendWindow, this.#maxFrameBytes, first.length);
+      const most = Math.min(this.#mostOf(stream), first.length);
       if (most <= 0) {
         this.#waiting.add(stream);
+        this.#untaken.bound(stream);
         return;
       }
       this.#output.frame(most, FRAME.data, 0, stream.id);
       this.#output.payload(first.subarray(0, most));
       this.#window -= most;
       stream.sendWindow -= most;
+      stream.queuedBytes -= most;
       if (most === first.length) stream.queued.shift();
       else stream.queued[0] = first.subarray(most);
     }
     this.#waiting.delete(stream);
+    this.#untaken.forget(stream);
     if (stream.ending === undefined) this.#events.sent(stream);
     else this.#finish(stream);
   }
@@ -152,4 +173,9 @@ export class Sender implements StreamOutput {
     if (!stream.isHalfClosed) this.#output.reset(stream.id, CODE.noError);
     this.#events.finished(stream);
   }
+}
+
+function dropQueued(stream: GrpcStream): void {
+  stream.queued = [];
+  stream.queuedBytes = 0;
 }

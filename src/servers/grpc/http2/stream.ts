@@ -46,6 +46,7 @@ export class GrpcStream implements ServerStream {
   receiveWindow: number;
   /** Framed messages that wait for a window. */
   queued: Buffer[] = [];
+  queuedBytes = 0;
   /** How it ends once they are sent. */
   ending: Ending | undefined;
   isHeadSent = false;

@@ -61,7 +61,7 @@ test("over the budget of the process a body is refused 503, and what was held is
   const refused = await post("echo", { inputs: [x()] });
   expect([refused.statusCode, refused.headers["retry-after"]]).toEqual([503, "1"]);
   expect(refused.json()).toEqual({
-    error: expect.stringMatching(/hold 9999990 bytes of bodies, .*\(--max-held-bytes\)/) as string,
+    error: expect.stringMatching(/hold 9999990 bytes, .*\(--max-held-bytes\)/) as string,
   });
   lease.release();
   expect((await post("echo", { inputs: [x()] })).statusCode).toBe(200);
