@@ -48,7 +48,8 @@ export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<R
   readonly #queues = new TenantQueues<Request>();
   readonly #gaps = new ArrivalGaps();
   readonly #log = new DecisionLog(LOGGED_DECISIONS);
-  readonly #running = new Map<Run<Request>, LoggedRun>();
+  /** As many as instances. A Map of what comes and goes would keep alive what has gone. */
+  readonly #running: { readonly run: Run<Request>; readonly logged: LoggedRun }[] = [];
   /** Of answers that waited: how long it took, over how long was predicted. */
   readonly #error = new QuantileTracker(0.5, 1, 0.02);
   #expiresAtMs = Infinity;
@@ -121,9 +122,9 @@ export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<R
 
   ended(run: Run<Request>, nowMs: number): void {
     const tookMs = nowMs - run.startedAtMs;
-    const logged = this.#running.get(run);
-    if (logged !== undefined) logged.tookMs = tookMs;
-    this.#running.delete(run);
+    const at = this.#running.findIndex((each) => each.run === run);
+    const [ended] = at < 0 ? [] : this.#running.splice(at, 1);
+    if (ended !== undefined) ended.logged.tookMs = tookMs;
     const [lead] = run.requests;
     if (lead !== undefined && lead.predictedMs > 2 * run.predictedMs) {
       this.#error.add((nowMs - lead.enqueuedAtMs) / lead.predictedMs);
@@ -135,7 +136,7 @@ export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<R
   predictedWaitMs(idleInstances: number, nowMs: number): number {
     const waiting = [...this.#queues.tenants.values()];
     const aheadMs = waiting.reduce((sum, { workMs }) => sum + workMs, 0);
-    const instances = Math.max(1, this.#running.size + idleInstances);
+    const instances = Math.max(1, this.#running.length + idleInstances);
     return (idleInstances > 0 ? 0 : this.#restOfRunMs(nowMs)) + aheadMs / instances;
   }
 
@@ -148,7 +149,7 @@ export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<R
       settings,
       usualBudgetMs: usualBudgetMs === Infinity ? null : usualBudgetMs,
       waiting: { items: this.#queues.items, tenants: this.#queues.tenants.size },
-      running: this.#running.size,
+      running: this.#running.length,
       targetItems: this.#sizes.target(length, nowMs),
       predictedMs: this.#costs.curve(length),
       decisions: this.#log.last(),
@@ -175,7 +176,7 @@ export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<R
       oldestWaitedMs: nowMs - enqueuedAtMs,
       tookMs: undefined,
     };
-    this.#running.set(run, logged);
+    this.#running.push({ run, logged });
     this.#log.add(logged);
     return run;
   }
@@ -246,7 +247,7 @@ export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<R
     const size = Math.max(items, Math.min(wanted, supply.waitingItems));
     const mates = this.#costs.workMs(size - items, length);
     const aheadMs = Math.max(0, this.#queues.workAheadMs(request) - mates);
-    const instances = Math.max(1, this.#running.size + idleInstances);
+    const instances = Math.max(1, this.#running.length + idleInstances);
     const restMs = idleInstances > 0 ? 0 : this.#restOfRunMs(nowMs);
     return restMs + aheadMs / instances + this.#costs.meanMs(size, length);
   }
@@ -254,8 +255,8 @@ export class DeadlineBatcher<Request extends QueuedRequest> implements Batcher<R
   /** Until an instance is free. One that is overdue may be done at any moment, for all we know. */
   #restOfRunMs(nowMs: number): number {
     let firstMs = Infinity;
-    for (const { startedAtMs, predictedMs } of this.#running.keys()) {
-      firstMs = Math.min(firstMs, Math.max(0, startedAtMs + predictedMs - nowMs));
+    for (const { run } of this.#running) {
+      firstMs = Math.min(firstMs, Math.max(0, run.startedAtMs + run.predictedMs - nowMs));
     }
     return firstMs === Infinity ? 0 : firstMs;
   }

@@ -8,6 +8,7 @@ import { armsOf } from "./decision-metadata.js";
 import { factsOf } from "./facts.js";
 import { namesToStrip } from "./header-mutation.js";
 import type { ExtProcMetrics } from "./metrics.js";
+import { OpenList, type Listed } from "./open-list.js";
 import type { LimitOf } from "./rate-limit-headers.js";
 import { respond, type BodyModes } from "./respond.js";
 import type { AcceptStream, ServerStream, StreamListener } from "../grpc/stream.js";
@@ -37,11 +38,11 @@ export type ExtProcService = {
  * the filter is configured to fail closed. So a bug of ours is answered with the safe default.
  */
 export function makeProcess(service: ExtProcService): Process {
-  const open = new Set<ProcessStream>();
+  const open = new OpenList<ProcessStream>();
   return {
     accept: (stream) => new ProcessStream(service, stream, open),
     endAnswered: () => {
-      for (const stream of open) stream.endAnswered();
+      for (const stream of open.values()) stream.endAnswered();
     },
   };
 }
@@ -56,15 +57,16 @@ export type Process = {
 };
 
 /** One side stream; Envoy opens one per HTTP request. Its first message may be of any phase. */
-class ProcessStream implements StreamListener {
+class ProcessStream implements StreamListener, Listed {
   readonly #service: ExtProcService;
   readonly #stream: ServerStream;
-  readonly #open: Set<ProcessStream>;
+  readonly #open: OpenList<ProcessStream>;
+  at = 0;
   #modes: BodyModes = NO_MODES;
   #sawRequestHeaders = false;
   #isOver = false;
 
-  constructor(service: ExtProcService, stream: ServerStream, open: Set<ProcessStream>) {
+  constructor(service: ExtProcService, stream: ServerStream, open: OpenList<ProcessStream>) {
     this.#service = service;
     this.#stream = stream;
     this.#open = open;

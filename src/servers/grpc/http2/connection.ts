@@ -33,7 +33,7 @@ export class Http2Connection {
   readonly #sender: Sender;
   readonly #reader = new FrameReader();
   readonly #headers = new HeaderReader();
-  readonly #streams: OpenStreams;
+  readonly #streams: OpenStreams<GrpcStream>;
   #lastId = 0;
   readonly #receiveWindow: ReceiveWindow;
   readonly #held: HeldBytes;

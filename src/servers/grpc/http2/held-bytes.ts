@@ -3,7 +3,7 @@ import { NO_ROOM, STATUS } from "./grpc.js";
 import type { Limits } from "./limits.js";
 import type { GrpcStream } from "./stream.js";
 
-type Held = {
+export type Held = {
   readonly lease: ByteLease;
   /** Which message of its stream. */
   readonly message: number;
@@ -18,7 +18,6 @@ type Held = {
 export class HeldBytes {
   readonly #budget: ByteBudget;
   readonly #wholeMs: number;
-  readonly #byStream = new Map<GrpcStream, Held>();
 
   constructor(budget: ByteBudget, { wholeMs }: Pick<Limits, "wholeMs">) {
     this.#budget = budget;
@@ -28,9 +27,9 @@ export class HeldBytes {
   /** Counts what an open stream holds now; it ends if there is no room, or the rest does not come. */
   bound(stream: GrpcStream): void {
     const { heldBytes, messages } = stream;
-    if (heldBytes === 0 || this.#byStream.get(stream)?.message !== messages) this.forget(stream);
+    if (heldBytes === 0 || stream.held?.message !== messages) this.forget(stream);
     if (heldBytes === 0) return;
-    const held = this.#byStream.get(stream) ?? this.#begin(stream);
+    const held = (stream.held ??= this.#begin(stream));
     try {
       held.lease.take(heldBytes - held.bytes);
       held.bytes = heldBytes;
@@ -40,9 +39,9 @@ export class HeldBytes {
   }
 
   forget(stream: GrpcStream): void {
-    const held = this.#byStream.get(stream);
+    const { held } = stream;
     if (held === undefined) return;
-    this.#byStream.delete(stream);
+    stream.held = undefined;
     held.lease.release();
     clearTimeout(held.timer);
   }
@@ -52,8 +51,6 @@ export class HeldBytes {
       const details = `a message has not come whole within ${this.#wholeMs} ms`;
       stream.fail(STATUS.deadlineExceeded, details);
     }, this.#wholeMs);
-    const held = { lease: this.#budget.open(), message: stream.messages, timer, bytes: 0 };
-    this.#byStream.set(stream, held);
-    return held;
+    return { lease: this.#budget.open(), message: stream.messages, timer, bytes: 0 };
   }
 }

@@ -76,7 +76,7 @@ export class Sender implements StreamOutput {
   }
 
   /** Takes a setting of the peer. Those not here bound what we never do: push, and index fields. */
-  set(setting: number, value: number, streams: OpenStreams): void {
+  set(setting: number, value: number, streams: OpenStreams<GrpcStream>): void {
     if (setting === SETTING.initialWindowSize) {
       if (value > MAX_WINDOW) throw flowError("a first window over 2^31-1");
       this.#setStreamWindow(value, streams.values());

@@ -1,8 +1,10 @@
 import type { HeaderView } from "../../../core/routing/facts.js";
 import type { ServerStream, StreamListener, Trailers } from "../stream.js";
 import { encodingOf, PREFIX_BYTES, STATUS, timeoutMsOf, tooLarge } from "./grpc.js";
+import type { Held } from "./held-bytes.js";
 import type { Inflated } from "./inflater.js";
 import { viewOf, type RequestHead } from "./request-head.js";
+import type { Untaken } from "./untaken-bytes.js";
 
 const NOTHING = Buffer.alloc(0);
 
@@ -47,11 +49,13 @@ export class GrpcStream implements ServerStream {
   /** Framed messages that wait for a window. */
   queued: Buffer[] = [];
   queuedBytes = 0;
+  untaken: Untaken | undefined;
   /** How it ends once they are sent. */
   ending: Ending | undefined;
   isHeadSent = false;
   isHalfClosed = false;
   timer: NodeJS.Timeout | undefined;
+  held: Held | undefined;
   #partial: Buffer = NOTHING;
   #partialBytes = 0;
   /** What has come behind a message that is being inflated waits for it. */

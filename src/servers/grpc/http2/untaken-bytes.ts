@@ -3,7 +3,7 @@ import { NO_ROOM_FOR_ANSWER } from "./grpc.js";
 import type { Limits } from "./limits.js";
 import type { GrpcStream } from "./stream.js";
 
-type Untaken = { readonly lease: ByteLease; readonly timer: NodeJS.Timeout; bytes: number };
+export type Untaken = { readonly lease: ByteLease; readonly timer: NodeJS.Timeout; bytes: number };
 
 /**
  * What is held of answers that their peers do not take. Windows bound what is on its way and not
@@ -13,7 +13,6 @@ export class UntakenBytes {
   readonly #budget: ByteBudget;
   readonly #patienceMs: number;
   readonly #giveUp: (stream: GrpcStream) => void;
-  readonly #byStream = new Map<GrpcStream, Untaken>();
 
   /** @param giveUp  ends a stream of which nothing was taken for `wholeMs` */
   constructor(
@@ -33,7 +32,7 @@ export class UntakenBytes {
       this.forget(stream);
       return true;
     }
-    const untaken = this.#byStream.get(stream) ?? this.#begin(stream);
+    const untaken = (stream.untaken ??= this.#begin(stream));
     const more = queuedBytes - untaken.bytes;
     try {
       untaken.lease.take(more);
@@ -47,9 +46,9 @@ export class UntakenBytes {
   }
 
   forget(stream: GrpcStream): void {
-    const untaken = this.#byStream.get(stream);
+    const { untaken } = stream;
     if (untaken === undefined) return;
-    this.#byStream.delete(stream);
+    stream.untaken = undefined;
     untaken.lease.release();
     clearTimeout(untaken.timer);
   }
@@ -58,8 +57,6 @@ export class UntakenBytes {
     const timer = setTimeout(() => {
       this.#giveUp(stream);
     }, this.#patienceMs);
-    const untaken = { lease: this.#budget.open(), timer, bytes: 0 };
-    this.#byStream.set(stream, untaken);
-    return untaken;
+    return { lease: this.#budget.open(), timer, bytes: 0 };
   }
 }
