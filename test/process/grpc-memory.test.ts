@@ -15,10 +15,9 @@ import {
   rawPeer,
   setting,
   uint32,
+  unaryCall,
 } from "../support/raw-http2.js";
 import type { Frame, RawPeer } from "../support/raw-http2.js";
-
-const BLOCK = fieldBlock(openGrpc(ECHO));
 
 let server: EchoServer;
 beforeAll(async () => {
@@ -29,9 +28,10 @@ afterAll(() => server.stop());
 test("messages begun on many streams are bounded together, and ended ones make room", async () => {
   const peer = await rawPeer(server.address);
   const begun = Buffer.concat([Buffer.of(0), uint32(4 * 1024 * 1024), Buffer.alloc(16_379)]);
+  const block = fieldBlock(openGrpc(ECHO));
   const begin = (id: number) =>
     Buffer.concat([
-      frame(1, END_HEADERS, id, BLOCK),
+      frame(1, END_HEADERS, id, block),
       ...Array.from({ length: 60 }, () => frame(0, 0, id, begun.subarray(0, 16_384))),
     ]);
   peer.socket.write(OPENING);
@@ -41,7 +41,7 @@ test("messages begun on many streams are bounded together, and ended ones make r
   expect(refused.id).toBeGreaterThan(1);
   peer.socket.write(Buffer.concat([frame(3, 0, 1, uint32(8)), frame(3, 0, 3, uint32(8))]));
   const id = 2 * streams + 1;
-  peer.socket.write(frame(1, END_HEADERS, id, BLOCK));
+  peer.socket.write(frame(1, END_HEADERS, id, block));
   peer.socket.write(frame(0, END_STREAM, id, message(Buffer.from("room"))));
   const answer = await peer.find((one) => one.type === 0 && one.id === id);
   expect(answer.payload.subarray(5).toString()).toBe("room");
@@ -49,17 +49,9 @@ test("messages begun on many streams are bounded together, and ended ones make r
 });
 
 const MAX_WINDOW = 2 ** 31 - 1;
-const LARGE = message(Buffer.alloc(1_000_000, "weir"));
-
-/** A call whose answer is large. */
-function ask(peer: RawPeer, id: number): void {
-  peer.socket.write(frame(1, END_HEADERS, id, BLOCK));
-  for (let at = 0; at < LARGE.length; at += 16_384) {
-    const part = LARGE.subarray(at, at + 16_384);
-    const flags = at + part.length === LARGE.length ? END_STREAM : 0;
-    peer.socket.write(frame(0, flags, id, part));
-  }
-}
+const LARGE = Buffer.alloc(1_000_000, "weir");
+const ANSWER = message(LARGE);
+const ask = (peer: RawPeer, id: number) => peer.socket.write(unaryCall(id, ECHO, LARGE));
 
 const isEnd = ({ id, flags }: Frame) => id > 0 && (flags & END_STREAM) !== 0;
 const answerOf = (peer: RawPeer, id: number) =>
@@ -79,9 +71,9 @@ test("answers that a peer does not take are bounded together, and ended ones mak
   peer.socket.write(Buffer.concat([frame(3, 0, 1, uint32(8)), frame(3, 0, 3, uint32(8))]));
   const id = 2 * streams + 1;
   ask(peer, id);
-  for (const each of [id, 0]) peer.socket.write(frame(8, 0, each, uint32(LARGE.length)));
+  for (const each of [id, 0]) peer.socket.write(frame(8, 0, each, uint32(ANSWER.length)));
   await peer.find((one) => one.id === id && isEnd(one));
-  expect(answerOf(peer, id).equals(LARGE)).toBe(true);
+  expect(answerOf(peer, id).equals(ANSWER)).toBe(true);
   peer.socket.destroy();
 });
 
@@ -96,6 +88,6 @@ test("what a socket does not take waits, and comes whole when it is read", async
   await setTimeout(300);
   peer.socket.resume();
   for (let ended = 0; ended < ids.length; ended += 1) await peer.find(isEnd);
-  expect(ids.filter((id) => !answerOf(peer, id).equals(LARGE))).toEqual([]);
+  expect(ids.filter((id) => !answerOf(peer, id).equals(ANSWER))).toEqual([]);
   peer.socket.destroy();
 });

@@ -16,13 +16,13 @@ import {
   END_STREAM,
   fieldBlock,
   frame,
-  message as framed,
   openGrpc,
   OPENING,
   PREFACE,
   rawPeer,
   setting,
   uint32,
+  unaryCall,
 } from "../support/raw-http2.js";
 import type { Frame, RawPeer } from "../support/raw-http2.js";
 import { postJson, startServe } from "../support/serve-process.js";
@@ -138,22 +138,14 @@ describe("answers that nobody takes", () => {
       inputs: [{ name: "x", datatype: "FP32", shape: [1, floats] }],
       raw_input_contents: [Buffer.alloc(4 * floats)],
     };
-    const bytes = framed(message("ModelInferRequest").serialize(wide));
+    const bytes = message("ModelInferRequest").serialize(wide);
     const peer = await rawPeer(server.grpcAddress);
     peer.socket.write(Buffer.concat([PREFACE, setting(SETTING.initialWindowSize, 0)]));
-    const ask = (id: number) => {
-      peer.socket.write(frame(1, END_HEADERS, id, fieldBlock(openGrpc(MODEL_INFER))));
-      for (let at = 0; at < bytes.length; at += 16_384) {
-        const part = bytes.subarray(at, at + 16_384);
-        const flags = at + part.length === bytes.length ? END_STREAM : 0;
-        peer.socket.write(frame(0, flags, id, part));
-      }
-    };
-    ask(1);
+    peer.socket.write(unaryCall(1, MODEL_INFER, bytes));
     await peer.find(
       ({ type, payload }) => type === FRAME.rstStream && payload[3] === CODE.enhanceYourCalm,
     );
-    ask(3);
+    peer.socket.write(unaryCall(3, MODEL_INFER, bytes));
     for (const each of [0, 3]) peer.socket.write(frame(8, 0, each, uint32(MIB)));
     await peer.find(({ id, flags }) => id === 3 && (flags & END_STREAM) !== 0);
     const answered = peer.frames.filter(({ type, id }) => type === FRAME.data && id === 3);

@@ -68,6 +68,17 @@ export const message = (bytes: Uint8Array, flag = 0) => {
   return Buffer.concat([prefix, bytes]);
 };
 
+/** A call of one message, whole, as frames. */
+export const unaryCall = (id: number, path: string, bytes: Uint8Array) => {
+  const framed = message(bytes);
+  const frames = [frame(1, END_HEADERS, id, fieldBlock(openGrpc(path)))];
+  for (let at = 0; at < framed.length; at += 16_384) {
+    const part = framed.subarray(at, at + 16_384);
+    frames.push(frame(0, at + part.length === framed.length ? END_STREAM : 0, id, part));
+  }
+  return Buffer.concat(frames);
+};
+
 export type RawPeer = {
   readonly socket: Socket;
   readonly frames: readonly Frame[];

@@ -1,6 +1,6 @@
 import { ServiceError } from "../error.js";
 
-/** Bounds the bytes of bodies that one process holds at a time, over every wire: of requests, and of answers. */
+/** Bounds the bytes of bodies, of requests and answers, that one process holds over every wire. */
 export class ByteBudget {
   readonly #limitBytes: number;
   #heldBytes = 0;
@@ -13,7 +13,7 @@ export class ByteBudget {
     return this.#heldBytes;
   }
 
-  /** What one request holds; `release` gives all of it back, once. */
+  /** What one body holds; `release` gives all of it back, once. */
   open(): ByteLease {
     let taken = 0;
     let isOpen = true;

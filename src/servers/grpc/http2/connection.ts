@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import { CODE, Http2Error } from "./error.js";
 import { FrameReader } from "./frame-reader.js";
-import { FLAG, FRAME, FrameOutput, MAX_UNSENT_BYTES, MAX_WINDOW } from "./frames.js";
+import { FLAG, FRAME, FrameOutput, MAX_WINDOW } from "./frames.js";
 import { HTTP_STATUS, plainStatus, refusalOf, STATUS } from "./grpc.js";
 import { protocolError, requireShape, unpadded } from "./frame-shape.js";
 import { HeaderReader, type HeaderBlock } from "./header-reader.js";
@@ -128,8 +128,7 @@ export class Http2Connection {
         this.#fail(error);
       }
     });
-    // It could ask for answers without taking any.
-    if (this.#socket.writableLength > MAX_UNSENT_BYTES) this.#socket.pause();
+    if (this.#output.isOverfull) this.#socket.pause();
   }
 
   #fail(error: unknown): void {

@@ -31,7 +31,7 @@ export const MAX_FRAME_BYTES = 16_384;
 const FIRST_BYTES = 4096;
 
 /** What may wait in a socket for its peer to read. */
-export const MAX_UNSENT_BYTES = 4 * 1024 * 1024;
+const MAX_UNSENT_BYTES = 4 * 1024 * 1024;
 
 /** More than the answers of one turn take, unless they are large. */
 const KEPT_BYTES = 65_536;
@@ -60,6 +60,11 @@ export class FrameOutput {
     const room = MAX_UNSENT_BYTES - this.#length - this.#socket.writableLength;
     if (room <= 0) this.#isFull = true;
     return this.#isFull ? 0 : room;
+  }
+
+  /** More than room for DATA lets happen: a peer asks for other frames, and takes none. */
+  get isOverfull(): boolean {
+    return this.#socket.writableLength > MAX_UNSENT_BYTES;
   }
 
   drained(): void {

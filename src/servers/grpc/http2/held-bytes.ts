@@ -1,14 +1,13 @@
-import type { ByteBudget, ByteLease } from "../../../core/serving/byte-budget.js";
+import type { ByteBudget } from "../../../core/serving/byte-budget.js";
 import { NO_ROOM, STATUS } from "./grpc.js";
 import type { Limits } from "./limits.js";
 import type { GrpcStream } from "./stream.js";
+import { TimedLease } from "./timed-lease.js";
 
 export type Held = {
-  readonly lease: ByteLease;
+  readonly lease: TimedLease;
   /** Which message of its stream. */
   readonly message: number;
-  readonly timer: NodeJS.Timeout;
-  bytes: number;
 };
 
 /**
@@ -29,28 +28,20 @@ export class HeldBytes {
     const { heldBytes, messages } = stream;
     if (heldBytes === 0 || stream.held?.message !== messages) this.forget(stream);
     if (heldBytes === 0) return;
-    const held = (stream.held ??= this.#begin(stream));
-    try {
-      held.lease.take(heldBytes - held.bytes);
-      held.bytes = heldBytes;
-    } catch {
-      stream.fail(NO_ROOM.code, NO_ROOM.details);
-    }
+    const { lease } = (stream.held ??= this.#begin(stream));
+    if (!lease.hold(heldBytes)) stream.fail(NO_ROOM.code, NO_ROOM.details);
   }
 
   forget(stream: GrpcStream): void {
-    const { held } = stream;
-    if (held === undefined) return;
+    stream.held?.lease.release();
     stream.held = undefined;
-    held.lease.release();
-    clearTimeout(held.timer);
   }
 
   #begin(stream: GrpcStream): Held {
-    const timer = setTimeout(() => {
+    const lease = new TimedLease(this.#budget, this.#wholeMs, () => {
       const details = `a message has not come whole within ${this.#wholeMs} ms`;
       stream.fail(STATUS.deadlineExceeded, details);
-    }, this.#wholeMs);
-    return { lease: this.#budget.open(), message: stream.messages, timer, bytes: 0 };
+    });
+    return { lease, message: stream.messages };
   }
 }

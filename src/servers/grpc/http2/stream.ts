@@ -4,7 +4,7 @@ import { encodingOf, PREFIX_BYTES, STATUS, timeoutMsOf, tooLarge } from "./grpc.
 import type { Held } from "./held-bytes.js";
 import type { Inflated } from "./inflater.js";
 import { viewOf, type RequestHead } from "./request-head.js";
-import type { Untaken } from "./untaken-bytes.js";
+import type { TimedLease } from "./timed-lease.js";
 
 const NOTHING = Buffer.alloc(0);
 
@@ -49,7 +49,7 @@ export class GrpcStream implements ServerStream {
   /** Framed messages that wait for a window. */
   queued: Buffer[] = [];
   queuedBytes = 0;
-  untaken: Untaken | undefined;
+  untaken: TimedLease | undefined;
   /** How it ends once they are sent. */
   ending: Ending | undefined;
   isHeadSent = false;

@@ -1,9 +1,8 @@
-import type { ByteBudget, ByteLease } from "../../../core/serving/byte-budget.js";
+import type { ByteBudget } from "../../../core/serving/byte-budget.js";
 import { NO_ROOM_FOR_ANSWER } from "./grpc.js";
 import type { Limits } from "./limits.js";
 import type { GrpcStream } from "./stream.js";
-
-export type Untaken = { readonly lease: ByteLease; readonly timer: NodeJS.Timeout; bytes: number };
+import { TimedLease } from "./timed-lease.js";
 
 /**
  * What is held of answers that their peers do not take. Windows bound what is on its way and not
@@ -27,36 +26,21 @@ export class UntakenBytes {
 
   /** Counts what an open stream has queued now; it fails, and the answer is false, if there is no room. */
   bound(stream: GrpcStream): boolean {
-    const { queuedBytes } = stream;
-    if (queuedBytes === 0) {
-      this.forget(stream);
-      return true;
-    }
-    const untaken = (stream.untaken ??= this.#begin(stream));
-    const more = queuedBytes - untaken.bytes;
-    try {
-      untaken.lease.take(more);
-    } catch {
-      stream.fail(NO_ROOM_FOR_ANSWER.code, NO_ROOM_FOR_ANSWER.details);
-      return false;
-    }
-    untaken.bytes = queuedBytes;
-    if (more < 0) untaken.timer.refresh();
-    return true;
+    const lease = (stream.untaken ??= this.#begin(stream));
+    if (stream.queuedBytes < lease.bytes) lease.waitAnew();
+    if (lease.hold(stream.queuedBytes)) return true;
+    stream.fail(NO_ROOM_FOR_ANSWER.code, NO_ROOM_FOR_ANSWER.details);
+    return false;
   }
 
   forget(stream: GrpcStream): void {
-    const { untaken } = stream;
-    if (untaken === undefined) return;
+    stream.untaken?.release();
     stream.untaken = undefined;
-    untaken.lease.release();
-    clearTimeout(untaken.timer);
   }
 
-  #begin(stream: GrpcStream): Untaken {
-    const timer = setTimeout(() => {
+  #begin(stream: GrpcStream): TimedLease {
+    return new TimedLease(this.#budget, this.#patienceMs, () => {
       this.#giveUp(stream);
-    }, this.#patienceMs);
-    return { lease: this.#budget.open(), timer, bytes: 0 };
+    });
   }
 }
